@@ -17,7 +17,8 @@ kubelab: ## build the Kubernetes control plane for the lab (target/kubelab)
 	@tests/setup/kubelab.sh
 
 demo: tools kubelab ## show Daymark at work in a lab on this machine; KEEP=1 leaves it up
-	@$(CARGO) build --quiet --locked -p daymark-controller -p daymark-speaker -p daymark-tests --bins
+	@echo "building Daymark" && $(CARGO) build --quiet --locked -p daymark-controller -p daymark-speaker
+	@$(CARGO) build --quiet --locked -p daymark-tests --features demo --bins
 	@target/debug/demo
 
 test: tools kubelab test-unit test-property test-lab ## everything that CI runs; installs what it needs

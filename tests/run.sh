@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Runs the lab tests: installs and builds what they need, removes what dead labs left, runs them two at a time, and fails
+# when the tests that ran are not those of tests/lab-tests.txt.
+#   tests/run.sh             all of them
+#   tests/run.sh FILTER...   those whose name contains one of the words (without the comparison)
+#   LAB_JOBS=4 tests/run.sh  four at a time
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+expected=tests/lab-tests.txt
+jobs=${LAB_JOBS:-2}
+# A lab's error says what was seen; the stack of the test adds nothing.
+export RUST_LIB_BACKTRACE=${RUST_LIB_BACKTRACE:-0}
+
+fail() { echo "lab tests: $*" >&2; exit 1; }
+
+# From the output of cargo test: `<file>::<test>` of each line that matches the expression.
+names() {
+    awk -v wanted="$1" '
+        $1 == "Running" { file = $2; sub(/.*\//, "", file); sub(/\.rs$/, "", file) }
+        match($0, wanted) { name = $0; sub(/^test /, "", name); sub(/(: test$| \.\.\. .*$)/, "", name); print file "::" name }
+    ' | LC_ALL=C sort
+}
+
+compare() {
+    diff -u --label "$expected" --label "$1" "$expected" - >&2 ||
+        fail "$1 are not those of $expected (- is missing, + is not listed there)"
+}
+
+[[ $(id -u) == 0 ]] || fail "root is needed to make network namespaces; run this with sudo"
+tests/setup/install.sh
+tests/setup/kubelab.sh
+
+echo "lab tests: building" >&2
+cargo build -q -p daymark-controller -p daymark-speaker
+cargo test -q -p daymark-tests --features lab --test '*' --no-run
+cargo run -q -p daymark-tests --features lab --bin lab-sweep
+
+test_command=(cargo test -p daymark-tests --features lab --test '*' --no-fail-fast --)
+if (($#)); then
+    exec "${test_command[@]}" --test-threads="$jobs" "$@"
+fi
+"${test_command[@]}" --list 2>&1 | names '^[^ ]+: test$' | compare "the tests that are built"
+
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+status=0
+"${test_command[@]}" --test-threads="$jobs" 2>&1 | tee "$output" || status=$?
+names '^test [^ ]+ \\.\\.\\. ' <"$output" | compare "the tests that ran"
+exit "$status"
