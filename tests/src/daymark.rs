@@ -120,8 +120,8 @@ impl Ground<'_> {
     fn process(&self, name: &str, program: &str, netns: &Netns, kubeconfig: &Path) -> Result<Process> {
         let config = kubeconfig.display().to_string();
         let process = Process::new(name, netns, tools::binary(program)?, &self.directory.join("logs"));
-        let log = std::env::var("RUST_LOG").unwrap_or_else(|_| "info,daymark=debug".to_owned());
-        Ok(process.environment("RUST_LOG", log).arguments([
+        let log = std::env::var("DAYMARK_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned());
+        Ok(process.environment("DAYMARK_LOG_LEVEL", log).arguments([
             "--kubeconfig",
             &config,
             "--namespace",

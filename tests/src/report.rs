@@ -30,8 +30,16 @@ pub struct Failure {
     pub took_ms: u64,
     /// When it was sent, in milliseconds since 1970.
     pub unix_ms: u64,
+    /// Whether the connection stood already: then not a new connection failed, but an open one broke.
+    pub connected: bool,
     /// What went wrong.
     pub error: String,
+}
+
+impl Failure {
+    fn was_open_and_reset(&self) -> bool {
+        self.connected && (self.error.contains("reset by peer") || self.error.contains("Broken pipe"))
+    }
 }
 
 /// What became of all requests of one run of `lab-load`.
@@ -64,6 +72,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// Requests whose connection could not even be opened, and answers that never came.
+    pub fn not_served(&self) -> Vec<&Failure> {
+        self.failures.iter().filter(|failure| !failure.was_open_and_reset()).collect()
+    }
+
+    /// Connections that were open and reset. A router that gets one next hop more or less moves some of its flows to
+    /// another node (RFC 2992), which does not know the connections among them that are open.
+    pub fn open_and_reset(&self) -> usize {
+        self.failures.iter().filter(|failure| failure.was_open_and_reset()).count()
+    }
+
     /// SYNs that the kernel of the client's namespace sent again during the run.
     pub fn syn_retrans(&self) -> u64 {
         self.syn_retrans_after.saturating_sub(self.syn_retrans_before)

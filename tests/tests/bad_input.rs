@@ -69,7 +69,7 @@ while True:
     })
     .await?;
     says(&lab, "r2", &["65002", "65999"]).await?;
-    says(&lab, "unreachable", &["10.20.0.250"]).await?;
+    says(&lab, "unreachable", &["cannot be reached"]).await?;
     says(&lab, "garbage", &["bgp"]).await?;
     let before = r1.sessions().await?;
     stays("the good session", Duration::from_secs(5), async || {

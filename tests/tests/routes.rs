@@ -131,7 +131,7 @@ async fn labels_and_drain_take_a_node_out() -> Result<()> {
     wait_for("the Speaker says that it drains", SOON, async || {
         let speaker = lab.raw("/apis/daymark.dev/v1alpha1/speakers/n3").await?;
         let speaker: serde_json::Value = serde_json::from_str(&speaker)?;
-        ensure!(speaker["status"]["facts"]["draining"] == true, "{}", speaker["status"]);
+        ensure!(speaker["status"]["facts"]["drain"] == "Done", "{}", speaker["status"]);
         Ok(())
     })
     .await?;

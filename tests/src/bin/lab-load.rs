@@ -5,7 +5,7 @@
 #[allow(dead_code)]
 mod report;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -46,7 +46,7 @@ struct Arguments {
     target: SocketAddr,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Protocol {
     Tcp,
     Udp,
@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.once {
         let limit = Duration::from_millis(arguments.timeout_ms);
-        let answer = ask(arguments.protocol, arguments.target, limit).await?;
+        let answer = ask(arguments.protocol, arguments.target, limit, &Cell::new("connecting")).await?;
         println!("{}", serde_json::to_string(&answer)?);
         return Ok(());
     }
@@ -130,7 +130,8 @@ async fn one(
 ) {
     let sent = Instant::now();
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let result = ask(protocol, target, limit).await;
+    let stage = Cell::new("connecting");
+    let result = ask(protocol, target, limit, &stage).await;
     let took = sent.elapsed();
     let mut tally = tally.borrow_mut();
     let late = micros(sent - due);
@@ -149,6 +150,7 @@ async fn one(
                     sent_ms: millis(sent - begin),
                     took_ms: millis(took),
                     unix_ms: millis(unix),
+                    connected: protocol == Protocol::Tcp && stage.get() != "connecting",
                     error: format!("{error:#}"),
                 });
             }
@@ -156,12 +158,16 @@ async fn one(
     }
 }
 
-async fn ask(protocol: Protocol, target: SocketAddr, limit: Duration) -> Result<Answer> {
-    let stage = std::cell::Cell::new("connecting");
+async fn ask(
+    protocol: Protocol,
+    target: SocketAddr,
+    limit: Duration,
+    stage: &Cell<&'static str>,
+) -> Result<Answer> {
     let work = async {
         match protocol {
-            Protocol::Tcp => ask_tcp(target, &stage).await,
-            Protocol::Udp => ask_udp(target, &stage).await,
+            Protocol::Tcp => ask_tcp(target, stage).await,
+            Protocol::Udp => ask_udp(target, stage).await,
         }
     };
     match timeout(limit, work).await {
@@ -170,7 +176,7 @@ async fn ask(protocol: Protocol, target: SocketAddr, limit: Duration) -> Result<
     }
 }
 
-async fn ask_tcp(target: SocketAddr, stage: &std::cell::Cell<&'static str>) -> Result<Answer> {
+async fn ask_tcp(target: SocketAddr, stage: &Cell<&'static str>) -> Result<Answer> {
     let mut stream = TcpStream::connect(target).await?;
     stage.set("sending");
     stream.set_nodelay(true)?;
@@ -187,7 +193,7 @@ async fn ask_tcp(target: SocketAddr, stage: &std::cell::Cell<&'static str>) -> R
     Ok(serde_json::from_str(body)?)
 }
 
-async fn ask_udp(target: SocketAddr, stage: &std::cell::Cell<&'static str>) -> Result<Answer> {
+async fn ask_udp(target: SocketAddr, stage: &Cell<&'static str>) -> Result<Answer> {
     let any: IpAddr =
         if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;

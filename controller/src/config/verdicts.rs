@@ -1,0 +1,93 @@
+//! What the conditions of an object should say.
+
+use std::collections::BTreeSet;
+
+use daymark_config::conditions::{ConditionStatus, Verdict};
+use daymark_config::names::condition::{ACCEPTED, OVERLAP, RESOLVED_REFS};
+use daymark_config::problem::accepted;
+use daymark_config::references::{of_announcement, of_profile, resolved_refs, settle_profiles};
+use daymark_model::{NeighborName, PoolName, Reason};
+use daymark_pool::PoolReport;
+use daymark_pool::validate::findings;
+
+use super::object::ConfigObject;
+use super::{Board, Id, Sort};
+
+/// Conditions that an object should show, and types that it should not.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) retired: Vec<&'static str>,
+}
+
+impl Board {
+    pub(super) fn verdicts(&self, id: &Id, object: &ConfigObject<()>) -> Said {
+        let problems = object.model.as_ref().err().map_or(&[][..], |problems| problems);
+        match id.0 {
+            Sort::Pool => self.of_pool(&id.1, accepted(problems)),
+            Sort::Profile => self.of_profile(&id.1, accepted(problems)),
+            Sort::Announcement => self.of_announcement(&id.1, accepted(problems)),
+            Sort::Neighbor => Said { verdicts: vec![accepted(problems)], ..Said::default() },
+            Sort::Claim if problems.is_empty() => Said { retired: vec![ACCEPTED], ..Said::default() },
+            Sort::Claim => Said { verdicts: vec![accepted(problems)], ..Said::default() },
+        }
+    }
+
+    fn of_pool(&self, name: &str, mut accepted: Verdict) -> Said {
+        let found = self.pools.get(name).map(findings).unwrap_or_default();
+        if let Some(first) = found.first() {
+            accepted.reason = first.code().to_owned();
+            accepted.message = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        }
+        match self.reports.get(name).and_then(overlap) {
+            Some(overlap) => Said { verdicts: vec![accepted, overlap], retired: Vec::new() },
+            None => Said { verdicts: vec![accepted], retired: vec![OVERLAP] },
+        }
+    }
+
+    fn of_profile(&self, name: &str, mut accepted_alone: Verdict) -> Said {
+        let Some(profile) = self.profiles.get(name) else {
+            return Said { verdicts: vec![accepted_alone], retired: vec![RESOLVED_REFS] };
+        };
+        let (_, conflicts) = settle_profiles(self.profiles.values().cloned());
+        if let Some(conflict) = conflicts.get(name) {
+            accepted_alone = accepted(std::slice::from_ref(conflict));
+        }
+        let refs = resolved_refs(&of_profile(profile, &self.pool_names()));
+        Said { verdicts: vec![accepted_alone, refs], retired: Vec::new() }
+    }
+
+    fn of_announcement(&self, name: &str, accepted: Verdict) -> Said {
+        let Some(announcement) = self.announcements.get(name) else {
+            return Said { verdicts: vec![accepted], retired: vec![RESOLVED_REFS] };
+        };
+        let neighbors: BTreeSet<NeighborName> = self.names(Sort::Neighbor).map(NeighborName::from).collect();
+        let refs = resolved_refs(&of_announcement(announcement, &self.pool_names(), &neighbors));
+        Said { verdicts: vec![accepted, refs], retired: Vec::new() }
+    }
+
+    fn pool_names(&self) -> BTreeSet<PoolName> {
+        self.names(Sort::Pool).map(PoolName::from).collect()
+    }
+
+    fn names(&self, sort: Sort) -> impl Iterator<Item = &str> {
+        self.records.keys().filter(move |id| id.0 == sort).map(|id| id.1.as_str())
+    }
+}
+
+fn overlap(report: &PoolReport) -> Option<Verdict> {
+    if report.overlaps.is_empty() {
+        return None;
+    }
+    let shared: Vec<String> =
+        report.overlaps.iter().map(|o| format!("{} is in AddressPool {} too", o.block, o.other)).collect();
+    Some(Verdict {
+        kind: OVERLAP,
+        status: ConditionStatus::True,
+        reason: "AddressesOverlap".to_owned(),
+        message: format!(
+            "{}: no new addresses are given from there; take it out of one of them",
+            shared.join("; ")
+        ),
+    })
+}
