@@ -71,9 +71,11 @@ while True:
     says(&lab, "r2", &["65002", "65999"]).await?;
     says(&lab, "unreachable", &["cannot be reached"]).await?;
     says(&lab, "garbage", &["bgp"]).await?;
-    let before = r1.sessions().await?;
+    let node = std::net::IpAddr::from(lab.node("n1")?.upstream().v4);
+    let established = r1.sessions().await?[&node].established_count;
     stays("the good session", Duration::from_secs(5), async || {
-        ensure!(r1.sessions().await?.values().all(|s| s.is_established()), "{before:?}");
+        let sessions = r1.sessions().await?;
+        ensure!(sessions[&node].is_established() && sessions[&node].established_count == established, "{sessions:?}");
         Ok(())
     })
     .await?;

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Measures Daymark (as root): builds what is measured in release mode and runs the program `bench`.
+#   tests/bench.sh                       everything, about 8 minutes
+#   tests/bench.sh ROW...                these rows: assign create decision routes endpoint-change speaker-start memory
+#   QUICK=1 tests/bench.sh [ROW...]      a twentieth of the objects
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+
+[[ $(id -u) == 0 ]] || { echo "bench: root is needed to make network namespaces; run this with sudo" >&2; exit 1; }
+
+echo "bench: building (release)" >&2
+cargo=${CARGO:-cargo}
+"$cargo" build --quiet --locked --release -p daymark-controller -p daymark-speaker -p daymark-pool -p daymark-tests \
+    --features daymark-tests/bench --bins --example pool-bench --example bgp-feed
+
+arguments=()
+for row in "$@"; do
+    arguments+=(--only "$row")
+done
+[[ ${QUICK:-0} == 0 ]] || arguments+=(--quick)
+# What is logged costs time that nobody ordered: the daemons log as they do by default.
+export RUST_LOG=${RUST_LOG:-info} RUST_LIB_BACKTRACE=0
+exec "${CARGO_TARGET_DIR:-target}/release/bench" "${arguments[@]}"

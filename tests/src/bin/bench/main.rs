@@ -1,0 +1,164 @@
+//! `make bench`: the figures that Daymark is held to, each measured on real parts beside what it is compared with.
+//!
+//! A figure goes as one JSON line into `target/bench/results.jsonl` and, at the end, into a table. A missed budget is
+//! printed as missed; it is no failure of the program. What could not be measured is.
+
+mod assign;
+mod bird;
+mod collector;
+mod create;
+mod endpoint_change;
+mod external;
+mod figure;
+mod latency;
+mod memory;
+mod population;
+mod server;
+mod speaker_start;
+mod stage;
+mod usage;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use daymark_tests::Result;
+
+use crate::figure::Book;
+use crate::stage::Size;
+
+/// Measures Daymark in a lab of its own (as root).
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// Only this measurement; may be repeated.
+    #[arg(long, value_enum)]
+    only: Vec<Row>,
+    /// A twentieth of the objects: shows that everything works, not how fast it is.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// What this program is beside the measurement itself.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// A router that writes down when which route came; part of a measurement.
+    #[command(hide = true)]
+    Collector {
+        /// Where it listens.
+        listen: SocketAddr,
+        /// Its AS number.
+        asn: u32,
+    },
+}
+
+/// A measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Row {
+    /// Waiting Services, until all have an address, against the same writes ready-made.
+    Assign,
+    /// A new Service, until its address is in the status and until its route is in a router.
+    Create,
+    /// Decisions in memory.
+    Decision,
+    /// 100,000 routes to BIRD and FRR, against a replay of the same bytes.
+    Routes,
+    /// An endpoint that goes or comes, until the wire says so.
+    EndpointChange,
+    /// The start of a speaker beside all Services, until the router has all routes.
+    SpeakerStart,
+    /// Memory, CPU and writes of processes that have nothing to do.
+    Memory,
+}
+
+impl Row {
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Which measurements were asked for.
+#[derive(Clone, Debug)]
+pub struct Asked(Vec<Row>);
+
+impl Asked {
+    fn wants(&self, row: Row) -> bool {
+        self.0.is_empty() || self.0.contains(&row)
+    }
+
+    fn wants_one_of(&self, rows: &[Row]) -> bool {
+        rows.iter().any(|row| self.wants(*row))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { role, only, quick } = Arguments::parse();
+    if let Some(Role::Collector { listen, asn }) = role {
+        return exit(collector::serve(listen, asn));
+    }
+    exit(bench(&Asked(only), Size::new(quick)).await)
+}
+
+fn exit(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bench(asked: &Asked, size: Size) -> Result<()> {
+    let begin = Instant::now();
+    warn_of_load();
+    let mut book = Book::create()?;
+    let mut failed = Vec::new();
+    if asked.wants(Row::Decision) {
+        note(&mut failed, Row::Decision, external::decision(&mut book).await);
+    }
+    if asked.wants(Row::Routes) {
+        note(&mut failed, Row::Routes, external::routes(&mut book, size.routes).await);
+    }
+    if asked.wants_one_of(&[Row::Create, Row::Memory]) {
+        stage::small(&mut book, asked, size, &mut failed).await;
+    }
+    if asked.wants_one_of(&[Row::Assign, Row::EndpointChange, Row::SpeakerStart, Row::Memory]) {
+        stage::full(&mut book, asked, size, &mut failed).await;
+    }
+    book.print();
+    eprintln!("bench: {:.0} s; the figures are in {}", begin.elapsed().as_secs_f64(), book.path().display());
+    match failed.as_slice() {
+        [] => Ok(()),
+        rows => daymark_tests::bail!("not measured: {}", rows.join(", ")),
+    }
+}
+
+/// Keeps the name of a row that could not be measured and says why.
+fn note(failed: &mut Vec<String>, row: Row, result: Result<()>) {
+    if let Err(error) = result {
+        eprintln!("bench: {} FAILED: {error:#}", row.name());
+        if !failed.contains(&row.name()) {
+            failed.push(row.name());
+        }
+    }
+}
+
+/// Other work on the machine makes figures worse, and none of them says so.
+fn warn_of_load() {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();
+    progress(format_args!("{cores} cores, load {load}"));
+    if load > 0.5 {
+        progress("this machine is not quiet; the figures will be worse than they are");
+    }
+}
+
+/// Says what goes on.
+pub fn progress(text: impl std::fmt::Display) {
+    eprintln!("bench: {text}");
+}
