@@ -17,9 +17,9 @@ kubelab: ## build the Kubernetes control plane for the lab (target/kubelab)
 	@tests/setup/kubelab.sh
 
 demo: tools kubelab ## show Daymark at work in a lab on this machine; KEEP=1 leaves it up
-	@echo "building Daymark" && $(CARGO) build --quiet --locked -p daymark-controller -p daymark-speaker
-	@$(CARGO) build --quiet --locked -p daymark-tests --features demo --bins
-	@target/debug/demo
+	$(CARGO) build --locked -p daymark-controller -p daymark-speaker
+	$(CARGO) build --locked -p daymark-tests --features demo --bins
+	@$(CARGO) run --quiet --locked -p daymark-tests --features demo --bin demo
 
 test: tools kubelab test-unit test-property test-lab ## everything that CI runs; installs what it needs
 

@@ -81,7 +81,7 @@ impl Bird {
             if self.stream.read_line(&mut text).await? == 0 {
                 bail!("BIRD closed its control socket after: {text}");
             }
-            let line = text[begin..].as_bytes();
+            let line = &text.as_bytes()[begin..];
             if let [a, b, c, d, b' ', ..] = line
                 && [a, b, c, d].iter().all(|digit| digit.is_ascii_digit())
             {

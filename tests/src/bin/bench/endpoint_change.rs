@@ -226,9 +226,11 @@ impl RuleMonitor {
     }
 
     async fn shows_news(&mut self, netns: &Netns) -> Result<()> {
-        let table = "table ip daymark-bench";
-        let set = "set probe { type ipv4_addr; elements = { 192.0.2.1 }; }";
-        netns.nft(&format!("{table}\ndelete {table}\n{table} {{ {set} }}\n")).await?;
+        let script = "add table ip daymark-bench\n\
+                      add set ip daymark-bench probe { type ipv4_addr; }\n\
+                      flush set ip daymark-bench probe\n\
+                      add element ip daymark-bench probe { 192.0.2.1 }\n";
+        netns.nft(script).await?;
         let seen = timeout(Duration::from_secs(1), self.elements.recv()).await?;
         seen.map(drop).context("nft monitor has ended")
     }

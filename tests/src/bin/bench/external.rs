@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use daymark_tests::{Context, Result, bail, command, tools};
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::process::Command;
 
 use crate::figure::{Book, Figure};
@@ -18,8 +17,15 @@ struct Printed {
     unit: String,
     against: Option<String>,
     against_value: Option<f64>,
-    budget: Option<Value>,
+    budget: Option<Limit>,
     holds: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Limit {
+    Words(String),
+    Number(f64),
 }
 
 impl Printed {
@@ -29,9 +35,9 @@ impl Printed {
             figure = figure.against(self.against.as_deref().unwrap_or("floor"), value);
         }
         figure.budget = self.budget.map(|budget| match budget {
-            Value::String(text) => text,
-            limit if figure.ratio.is_some() => format!("ratio < {limit}"),
-            limit => format!("< {limit} {}", self.unit),
+            Limit::Words(text) => text,
+            Limit::Number(limit) if figure.ratio.is_some() => format!("ratio < {limit}"),
+            Limit::Number(limit) => format!("< {limit} {}", self.unit),
         });
         figure.holds = self.holds;
         figure
