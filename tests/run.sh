@@ -18,7 +18,7 @@ fail() { echo "lab tests: $*" >&2; exit 1; }
 # From the output of cargo test: `<file>::<test>` of each line that matches the expression.
 names() {
     awk -v wanted="$1" '
-        $1 == "Running" { file = $2; sub(/.*\//, "", file); sub(/\.rs$/, "", file) }
+        $1 == "Running" { file = $3; sub(/.*\//, "", file); sub(/-[0-9a-f]+\)$/, "", file) }
         match($0, wanted) { name = $0; sub(/^test /, "", name); sub(/(: test$| \.\.\. .*$)/, "", name); print file "::" name }
     ' | LC_ALL=C sort
 }
@@ -34,10 +34,11 @@ tests/setup/kubelab.sh
 
 echo "lab tests: building" >&2
 cargo build -q -p daymark-controller -p daymark-speaker
-cargo test -q -p daymark-tests --features lab --test '*' --no-run
+packages=(-p daymark-tests -p daymark-speaker --features daymark-tests/lab,daymark-speaker/lab)
+cargo test -q "${packages[@]}" --test '*' --no-run
 cargo run -q -p daymark-tests --features lab --bin lab-sweep
 
-test_command=(cargo test -p daymark-tests --features lab --test '*' --no-fail-fast --)
+test_command=(cargo test "${packages[@]}" --test '*' --no-fail-fast --)
 if (($#)); then
     exec "${test_command[@]}" --test-threads="$jobs" "$@"
 fi

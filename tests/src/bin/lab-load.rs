@@ -180,17 +180,31 @@ async fn ask_tcp(target: SocketAddr, stage: &Cell<&'static str>) -> Result<Answe
     let mut stream = TcpStream::connect(target).await?;
     stage.set("sending");
     stream.set_nodelay(true)?;
-    let request = format!("GET / HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
+    // The client closes: a pod that does it keeps the connection in TIME_WAIT, and a later one that a node masquerades to the
+    // same port is answered with an ACK of the old one, which makes the client send its SYN again.
+    let request = format!("GET / HTTP/1.1\r\nHost: {target}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     stage.set("reading");
-    let mut response = Vec::new();
-    stream.read_to_end(&mut response).await?;
-    let response = String::from_utf8_lossy(&response);
-    let (head, body) = response.split_once("\r\n\r\n").context("the answer is cut off")?;
+    let mut received = Vec::new();
+    loop {
+        if let Some(body) = body(&received)? {
+            return Ok(serde_json::from_slice(body)?);
+        }
+        if stream.read_buf(&mut received).await? == 0 {
+            bail!("the answer is cut off");
+        }
+    }
+}
+
+/// The body of a complete answer.
+fn body(received: &[u8]) -> Result<Option<&[u8]>> {
+    let Some(end) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(None) };
+    let head = String::from_utf8_lossy(&received[..end]);
     if !head.starts_with("HTTP/1.1 200") {
         bail!("the answer is {}", head.lines().next().unwrap_or_default());
     }
-    Ok(serde_json::from_str(body)?)
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).context("no Content-Length")?;
+    Ok(received.get(end + 4..end + 4 + length.trim().parse::<usize>()?))
 }
 
 async fn ask_udp(target: SocketAddr, stage: &Cell<&'static str>) -> Result<Answer> {
