@@ -11,9 +11,8 @@ use daymark_model::{Announcement, Claim, Labels, LoadBalancerProfile, Neighbor, 
 use daymark_pool::{ClaimView, Input, ServiceView};
 use tokio::sync::mpsc;
 
-use crate::config::object::{ConfigObject, PoolObject};
+use crate::config::object::{ClaimObject, ConfigObject, PoolObject};
 use crate::speakers::SpeakerObject;
-use crate::writer::ClaimExtras;
 
 /// What the watches tell the owner.
 #[derive(Debug)]
@@ -38,15 +37,6 @@ pub enum Signal {
     Speakers(Update<SpeakerObject>),
 }
 
-/// An AddressClaim: what it claims, what a PUT must not lose, and what its status says.
-#[derive(Debug)]
-pub struct ClaimObject {
-    /// For its conditions; its model is the claim.
-    pub config: ConfigObject<ClaimView>,
-    /// What users wrote beside the spec.
-    pub extras: ClaimExtras,
-}
-
 /// Starts all watches. They end when the receiver of `to` is dropped.
 pub fn spawn(context: &PumpContext, to: &mpsc::Sender<Signal>) {
     let services = Pump::<Service>::new(context).most_recent();
@@ -57,11 +47,8 @@ pub fn spawn(context: &PumpContext, to: &mpsc::Sender<Signal>) {
     tokio::spawn(nodes.run(|_| Some(()), Signal::Nodes, to.clone()));
 
     tokio::spawn(Pump::<crd::AddressClaim>::new(context).most_recent().run_with_unreadable(
-        |claim| {
-            let extras = ClaimExtras::of(&claim.metadata);
-            Some(ClaimObject { config: ConfigObject::read(&claim, views::claim::claim(&claim)), extras })
-        },
-        |u| Some(ClaimObject { config: ConfigObject::unreadable(u), extras: ClaimExtras::default() }),
+        |claim| Some(ClaimObject::read(&claim)),
+        |u| Some(ClaimObject::unreadable(u)),
         Signal::Claims,
         to.clone(),
     ));

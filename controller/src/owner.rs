@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use daymark_kube::events::Recorder;
 use daymark_kube::slim::Meta;
-use daymark_kube::{CallError, Check, Health, Update, status};
+use daymark_kube::{CallError, Check, Health, Key, Update, status};
 use daymark_model::{Claim, ServiceKey, Timestamp};
 use daymark_pool::{
-    Assigner, ClaimView, Input, ServiceView, Settings, Write, WriteAction, WriteId, WriteResult, Written,
+    Assigner, Input, ServiceView, Settings, Write, WriteAction, WriteId, WriteResult, Written,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::object::ConfigObject;
+use crate::config::object::ClaimObject;
 use crate::config::{Board, StatusWrite};
-use crate::feed::{self, ClaimObject, Identities, Signal};
+use crate::feed::{self, Identities, Signal};
 use crate::metrics::{Metrics, name_of};
 use crate::speakers::{self, Census};
 use crate::writer::{ClaimExtras, Writer};
@@ -56,6 +56,8 @@ pub struct Owner {
     metrics: Metrics,
     health: Health,
     tasks: JoinSet<Done>,
+    /// Failures of each action since its last success.
+    failures: HashMap<&'static str, u64>,
     synced: bool,
 }
 
@@ -83,6 +85,7 @@ impl Owner {
             metrics,
             health,
             tasks: JoinSet::new(),
+            failures: HashMap::new(),
             synced: false,
         }
     }
@@ -129,7 +132,7 @@ impl Owner {
             }
             Signal::Namespaces(update) => self.handle(Some(feed::namespaces(update))),
             Signal::Claims(update) => {
-                let update = self.keep_extras(update);
+                self.keep_extras(&update);
                 let update = self.board.claims(update);
                 let input = self.identities.claims(update);
                 self.handle(input);
@@ -189,35 +192,29 @@ impl Owner {
         }
     }
 
-    fn keep_extras(&mut self, update: Update<ClaimObject>) -> Update<ConfigObject<ClaimView>> {
-        match &update {
-            Update::Reset(_) => self.extras.clear(),
-            Update::Delete(key) => {
-                if let Some(address) = Claim::address_of(&key.name) {
-                    self.extras.remove(&address);
-                }
-            }
-            Update::Apply(..) => {}
+    fn keep_extras(&mut self, update: &Update<ClaimObject>) {
+        if matches!(update, Update::Reset(_)) {
+            self.extras.clear();
         }
-        feed::map(update, |key, claim| {
-            if let Some(address) = Claim::address_of(&key.name) {
-                if claim.extras.is_empty() {
-                    self.extras.remove(&address);
-                } else {
-                    self.extras.insert(address, claim.extras);
-                }
-            }
-            claim.config
-        })
+        let mut keep = |key: &Key, extras: Option<&ClaimExtras>| {
+            let Some(address) = Claim::address_of(&key.name) else { return };
+            match extras.filter(|extras| !extras.is_empty()) {
+                Some(extras) => self.extras.insert(address, extras.clone()),
+                None => self.extras.remove(&address),
+            };
+        };
+        match update {
+            Update::Reset(all) => all.iter().for_each(|(key, claim)| keep(key, Some(&claim.extras))),
+            Update::Apply(key, claim) => keep(key, Some(&claim.extras)),
+            Update::Delete(key) => keep(key, None),
+        }
     }
 
     fn ended(&mut self, done: Done) {
         match done {
             Done::Write { id, action, result, took } => {
                 self.metrics.write(action, &result, took);
-                if let WriteResult::Failed { message, .. } = &result {
-                    warn!(action, error = %message, "a write failed and will be tried again");
-                }
+                self.count_failure(action, &result);
                 if let WriteResult::Done(Written::Service(view)) = &result
                     && !view.ingress.is_empty()
                     && let Some(since) = self.waiting_since.remove(&view.key)
@@ -236,8 +233,30 @@ impl Owner {
         }
     }
 
+    /// Ten thousand writes that fail for one cause are told in a few lines, and in `/readyz`.
+    fn count_failure(&mut self, action: &'static str, result: &WriteResult) {
+        let check = format!("write/{action}");
+        let WriteResult::Failed { message, .. } = result else {
+            if self.failures.remove(action).is_some() {
+                self.health.clear(&check);
+            }
+            return;
+        };
+        let count = self.failures.entry(action).or_default();
+        *count += 1;
+        if count.is_power_of_two() {
+            warn!(action, failures = *count, error = %message, "a write failed and will be tried again");
+            self.health.set(&check, Check::Degraded(message.clone()));
+        }
+    }
+
     /// Starts whatever is to be done now.
     fn act(&mut self) {
+        if !self.synced && self.assigner.is_synced() {
+            self.synced = true;
+            self.health.set("assigner", Check::Good);
+            info!("all lists are there: assigning");
+        }
         while let Some(event) = self.assigner.next_event() {
             info!(service = %event.service, reason = event.reason, "{}", event.text);
             news::publish(&self.recorder, event);
@@ -302,11 +321,6 @@ impl Owner {
     fn show(&mut self) {
         self.health.beat("owner", ALIVE);
         self.metrics.summary(&self.assigner.summary());
-        if !self.synced && self.assigner.is_synced() {
-            self.synced = true;
-            self.health.set("assigner", Check::Good);
-            info!("all lists are there: assigning");
-        }
     }
 }
 

@@ -247,7 +247,8 @@ fn refusal(error: &CallError) -> WriteResult {
         _ => {
             let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
             let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-            WriteResult::Failed { message: status.message.clone(), retry_after }
+            let remedy = if status.code == 403 { ": fix the ClusterRole daymark-controller" } else { "" };
+            WriteResult::Failed { message: format!("{}{remedy}", status.message), retry_after }
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::netlink::HostNetwork;
 use crate::owner::{Owner, Wires};
 use crate::probe::{self, ProxyEndpoints, Wanted};
-use crate::sessions::Observer;
+use crate::sessions::{Observer, Routers};
 use crate::status::Writer;
 use crate::watches::Input;
 use crate::{introspection, netlink, watches};
@@ -59,7 +59,8 @@ pub async fn run(flags: Flags, stop: CancellationToken) -> anyhow::Result<()> {
     let (events, heard) = mpsc::unbounded_channel();
     let driver = BgpDriver { listen_port: LISTEN_PORT, seed: RandomState::new().hash_one(&flags.node_name) };
     let bgp = driver.spawn(events).context("cannot start the BGP driver")?;
-    tokio::spawn(observe_sessions(heard, metrics.clone()));
+    let (routers, known_routers) = watch::channel(Routers::default());
+    tokio::spawn(observe_sessions(heard, Observer::new(metrics.clone(), known_routers)));
 
     let (watcher, networks) = netlink::Watcher::start().await?;
     tokio::spawn(netlink::follow(watcher));
@@ -84,13 +85,18 @@ pub async fn run(flags: Flags, stop: CancellationToken) -> anyhow::Result<()> {
     writers.close();
 
     let gate = GateSettings { delay: flags.announce_delay, ..GateSettings::default() };
-    let wires = Wires { inputs, answers, wanted, reports, bgp: bgp.clone() };
+    let wires = Wires { inputs, answers, wanted, reports, bgp: bgp.clone(), routers };
     let mut owner = Owner::new(node.clone(), gate, flags.drain_wait, wires, metrics, health);
     owner.run_until(stop.cancelled()).await;
 
     let goodbye = format!("speaker on node {node} stops");
-    let leaving = bgp.shutdown(goodbye, flags.drain_wait);
-    owner.run_until(leaving).await;
+    let (addresses, wait) = (owner.announced(), flags.drain_wait);
+    match addresses {
+        0 => info!(%node, "leaving: no address is out"),
+        _ => info!(%node, addresses, ?wait, "leaving: routes become the last resort (GRACEFUL_SHUTDOWN)"),
+    }
+    owner.run_until(bgp.shutdown(goodbye, wait)).await;
+    info!(%node, "left: the routes are withdrawn, the sessions closed");
     owner.last_report();
     written.cancel();
     // What the API server does not take in time is written by the next speaker on this node.
@@ -109,8 +115,7 @@ async fn tell_networks(mut networks: watch::Receiver<HostNetwork>, to: mpsc::Sen
     }
 }
 
-async fn observe_sessions(mut heard: mpsc::UnboundedReceiver<BgpEvent>, metrics: Metrics) {
-    let mut observer = Observer::new(metrics);
+async fn observe_sessions(mut heard: mpsc::UnboundedReceiver<BgpEvent>, mut observer: Observer) {
     while let Some(event) = heard.recv().await {
         observer.observe(event);
     }

@@ -17,4 +17,5 @@ pub mod owner;
 pub mod probe;
 pub mod sessions;
 pub mod status;
+mod sys;
 pub mod watches;

@@ -19,14 +19,17 @@ use crate::index::{self, Index, Output};
 use crate::introspection::{About, Question};
 use crate::metrics::Metrics;
 use crate::probe::{Answer, Wanted};
-use crate::sessions::{self, Steady};
+use crate::sessions::{self, Routers, Steady};
 use crate::status::{Problem, Report};
+use crate::sys::memory;
 use crate::watches::{Input, Rejected, SpeakerWord};
 
 /// How many inputs are taken in one turn: sessions are told once per turn.
 const TURN: usize = 256;
 /// The least time between two looks at everything for the status and the gauges.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after a list the memory that it took is given back.
+const TIDY_DELAY: Duration = Duration::from_secs(5);
 /// The loop says that it lives at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(60);
@@ -44,6 +47,8 @@ pub struct Wires {
     pub reports: watch::Sender<Option<Report>>,
     /// The sessions.
     pub bgp: BgpHandle,
+    /// Where the neighbors are, for those that speak of them.
+    pub routers: watch::Sender<Routers>,
 }
 
 /// The owner of the speaker's state.
@@ -62,6 +67,7 @@ pub struct Owner {
     steady: Steady,
     report_due: Option<Instant>,
     reported_at: Option<Instant>,
+    tidy_at: Option<Instant>,
 }
 
 impl Owner {
@@ -89,6 +95,7 @@ impl Owner {
             steady: Steady::default(),
             report_due: None,
             reported_at: None,
+            tidy_at: None,
         }
     }
 
@@ -124,6 +131,9 @@ impl Owner {
             if self.report_due.is_some_and(|at| at <= now) {
                 self.report(now);
             }
+            if self.tidy_at.take_if(|at| *at <= now).is_some() {
+                tokio::task::spawn_blocking(memory::trim);
+            }
         }
     }
 
@@ -132,9 +142,15 @@ impl Owner {
         self.report(Instant::now());
     }
 
+    /// How many addresses are announced.
+    pub fn announced(&self) -> usize {
+        self.index.announced()
+    }
+
     fn wake(&self) -> Instant {
         let heartbeat = Instant::now() + HEARTBEAT;
-        [self.index.next_deadline(), self.report_due].into_iter().flatten().fold(heartbeat, Instant::min)
+        let wakes = [self.index.next_deadline(), self.report_due, self.tidy_at];
+        wakes.into_iter().flatten().fold(heartbeat, Instant::min)
     }
 
     fn take(&mut self, input: Input, out: &mut Output) {
@@ -167,6 +183,9 @@ impl Owner {
 
     /// One update through the index. What it says about routes goes out at once, with the time of its cause.
     fn turn(&mut self, at: Instant, update: index::Update, out: &mut Output) {
+        if is_list(&update) {
+            self.tidy_at = Some(at + TIDY_DELAY);
+        }
         let was_synced = self.index.is_synced();
         self.index.handle(at, update, out);
         if was_synced {
@@ -217,6 +236,9 @@ impl Owner {
             let host = self.index.facts().and_then(|facts| facts.internal.first().copied());
             self.wires.wanted.send_replace(Wanted { host, probes });
         }
+        for step in out.leaving {
+            info!(node = %self.node, "{step}");
+        }
         for wait in out.waits {
             self.metrics.gate_wait.observe(wait.as_secs_f64());
         }
@@ -261,6 +283,7 @@ impl Owner {
         }
         self.known_neighbors = names;
         self.unusable = unusable;
+        self.wires.routers.send_replace(Routers::new(&usable));
         self.wires.bgp.configure(usable);
     }
 
@@ -276,12 +299,13 @@ impl Owner {
         let status = status.borrow();
         self.count(&status.neighbors);
         let mut problems = self.unusable.clone();
-        problems.extend(sessions::problems(&status));
+        let routers = self.wires.routers.borrow();
+        problems.extend(sessions::problems(&status, &routers));
         problems.extend(self.index.problems());
         let report = Report {
             generation: self.word.generation,
             deletions: self.deletions,
-            sessions: self.steady.reports(&status),
+            sessions: self.steady.reports(&status, &routers),
             facts: self.index.node().clone(),
             spec_problems: self.word.problems.clone(),
             problems,
@@ -316,7 +340,9 @@ impl Owner {
         let answer = match question.about {
             About::Services { after, limit } => listing(&self.index.list(after.as_ref(), limit)),
             About::Service(key) => self.index.service(&key).map_or(Value::Null, |service| json!(service)),
-            About::Sessions => sessions::listing(&self.wires.bgp.status().borrow()),
+            About::Sessions => {
+                sessions::listing(&self.wires.bgp.status().borrow(), &self.wires.routers.borrow())
+            }
             About::Node => self.node_listing(),
         };
         // Who asked may have gone.
@@ -337,6 +363,14 @@ impl Owner {
             "notInUse": self.rejected.problems().map(problem).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Whether it brings all objects of a kind that has many.
+fn is_list(update: &index::Update) -> bool {
+    matches!(
+        update,
+        index::Update::Services(Update::Reset(_)) | index::Update::EndpointSlices(Update::Reset(_))
+    )
 }
 
 const SYNC_CHECK: &str = "announcing";

@@ -1,15 +1,61 @@
 //! The BGP sessions, as people see them: in the Speaker's status, in introspection, in the log.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
 
 use daymark_bgp::{SessionError, SessionState};
 use daymark_model::{NeighborName, Reason, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::bgp::{BgpEvent, BgpStatus, Change, NeighborStatus};
+use crate::bgp::{BgpEvent, BgpStatus, Change, NeighborConfig, NeighborStatus};
 use crate::metrics::{Direction, Metrics};
 use crate::status::{Problem, SessionReport};
+
+/// Where the neighbors are, so that what is said of them names their addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routers(BTreeMap<NeighborName, Router>);
+
+/// Where a neighbor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Router {
+    address: IpAddr,
+    /// `None` when it connects to this node.
+    port: Option<u16>,
+}
+
+impl fmt::Display for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{} port {port}", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
+}
+
+impl Routers {
+    /// Where `neighbors` are.
+    pub fn new(neighbors: &[NeighborConfig]) -> Self {
+        let router = |config: &NeighborConfig| Router {
+            address: config.transport.address,
+            port: (!config.peer.passive).then_some(config.transport.port),
+        };
+        Self(neighbors.iter().map(|config| (config.name.clone(), router(config))).collect())
+    }
+
+    /// What is wrong with the session with `neighbor`, and where that is.
+    fn explain(&self, neighbor: &NeighborName, error: &SessionError) -> String {
+        let text = error.to_string();
+        let unnamed = |router: &&Router| !text.contains(&router.address.to_string());
+        let Some(router) = self.0.get(neighbor).filter(unnamed) else { return text };
+        match text.strip_prefix("the router ") {
+            Some(rest) => format!("router {router} {rest}"),
+            None => format!("router {router}: {text}"),
+        }
+    }
+}
 
 /// The sessions for the status, without what changes at each attempt to connect: a router that is away must not make
 /// the speaker write without end.
@@ -18,12 +64,12 @@ pub struct Steady(BTreeMap<NeighborName, (SessionState, Timestamp)>);
 
 impl Steady {
     /// The sessions, each with its state and since when it is in it.
-    pub fn reports(&mut self, status: &BgpStatus) -> Vec<SessionReport> {
+    pub fn reports(&mut self, status: &BgpStatus, routers: &Routers) -> Vec<SessionReport> {
         self.0.retain(|name, _| status.neighbors.contains_key(name));
-        status.neighbors.iter().map(|(name, neighbor)| self.report(name, neighbor)).collect()
+        status.neighbors.iter().map(|(name, neighbor)| self.report(name, neighbor, routers)).collect()
     }
 
-    fn report(&mut self, name: &NeighborName, neighbor: &NeighborStatus) -> SessionReport {
+    fn report(&mut self, name: &NeighborName, neighbor: &NeighborStatus, routers: &Routers) -> SessionReport {
         let state = steady(neighbor.state);
         let known = self.0.entry(name.clone()).or_insert((state, neighbor.since));
         if known.0 != state || state == SessionState::Established {
@@ -35,7 +81,7 @@ impl Steady {
             since: known.1,
             flaps: neighbor.flaps,
             families: neighbor.families.clone(),
-            last_error: neighbor.last_error.as_ref().map(|(_, error)| error.to_string()),
+            last_error: neighbor.last_error.as_ref().map(|(_, error)| routers.explain(name, error)),
         }
     }
 }
@@ -51,14 +97,15 @@ fn steady(state: SessionState) -> SessionState {
 }
 
 /// What keeps sessions down, or routes back.
-pub fn problems(status: &BgpStatus) -> Vec<Problem> {
+pub fn problems(status: &BgpStatus, routers: &Routers) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, neighbor) in &status.neighbors {
         let subject = || format!("BgpNeighbor/{name}");
         if let Some((_, error)) = &neighbor.last_error
             && neighbor.state != SessionState::Established
         {
-            problems.push(Problem::new(subject(), error));
+            let message = routers.explain(name, error);
+            problems.push(Problem { subject: subject(), reason: error.code(), message });
         }
         problems.extend(neighbor.problems.iter().map(|problem| Problem::new(subject(), problem)));
     }
@@ -67,7 +114,7 @@ pub fn problems(status: &BgpStatus) -> Vec<Problem> {
 }
 
 /// The sessions in full, for introspection.
-pub fn listing(status: &BgpStatus) -> Value {
+pub fn listing(status: &BgpStatus, routers: &Routers) -> Value {
     let counts = |counts: daymark_bgp::RouteCounts| json!({"wanted": counts.wanted, "sent": counts.sent});
     let reasons = |neighbor: &NeighborStatus| -> Vec<Value> {
         let reasons = neighbor.problems.iter();
@@ -88,7 +135,7 @@ pub fn listing(status: &BgpStatus) -> Value {
             "prefixesReceived": neighbor.prefixes_received,
             "problems": reasons(neighbor),
             "lastError": neighbor.last_error.as_ref().map(|(at, error)| {
-                json!({"atMillis": at.0, "reason": error.code(), "message": error.to_string()})
+                json!({"atMillis": at.0, "reason": error.code(), "message": routers.explain(name, error)})
             }),
         })
     };
@@ -102,14 +149,15 @@ pub fn listing(status: &BgpStatus) -> Value {
 #[derive(Debug)]
 pub struct Observer {
     metrics: Metrics,
+    routers: watch::Receiver<Routers>,
     /// Why each session that is down does not come up, as it was logged: the same is not logged twice.
     logged: BTreeMap<NeighborName, String>,
 }
 
 impl Observer {
-    /// An observer that counts in `metrics`.
-    pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, logged: BTreeMap::new() }
+    /// An observer that counts in `metrics` and names `routers`.
+    pub fn new(metrics: Metrics, routers: watch::Receiver<Routers>) -> Self {
+        Self { metrics, routers, logged: BTreeMap::new() }
     }
 
     /// Takes in one event.
@@ -136,7 +184,7 @@ impl Observer {
         error: Option<&SessionError>,
     ) {
         let reason = error.map(Reason::code);
-        let text = error.map(ToString::to_string).unwrap_or_default();
+        let text = error.map(|error| self.routers.borrow().explain(&neighbor, error)).unwrap_or_default();
         match (from, to) {
             (_, SessionState::Established) => {
                 self.logged.remove(&neighbor);
@@ -186,21 +234,41 @@ mod tests {
     #[test]
     fn attempts_to_connect_do_not_change_the_report() {
         let mut steady = Steady::default();
-        let first = steady.reports(&status(SessionState::Active, 1000));
+        let routers = Routers::default();
+        let first = steady.reports(&status(SessionState::Active, 1000), &routers);
         assert_eq!((first[0].state, first[0].since), ("Active", Timestamp(1000)));
-        assert_eq!(steady.reports(&status(SessionState::Connect, 2000)), first);
-        assert_eq!(steady.reports(&status(SessionState::OpenSent, 3000)), first);
-        let up = steady.reports(&status(SessionState::Established, 4000));
+        assert_eq!(steady.reports(&status(SessionState::Connect, 2000), &routers), first);
+        assert_eq!(steady.reports(&status(SessionState::OpenSent, 3000), &routers), first);
+        let up = steady.reports(&status(SessionState::Established, 4000), &routers);
         assert_eq!((up[0].state, up[0].since), ("Established", Timestamp(4000)));
-        let down = steady.reports(&status(SessionState::Connect, 5000));
+        let down = steady.reports(&status(SessionState::Connect, 5000), &routers);
         assert_eq!((down[0].state, down[0].since), ("Active", Timestamp(5000)));
     }
 
     #[test]
     fn a_session_that_is_down_is_a_problem_with_its_remedy() {
-        let down = problems(&status(SessionState::Active, 1));
+        let down = problems(&status(SessionState::Active, 1), &tor(Some(179)));
         assert_eq!(down[0].subject, "BgpNeighbor/tor");
-        assert!(down[0].message.contains("check that the router runs BGP"), "{}", down[0].message);
-        assert!(problems(&status(SessionState::Established, 1)).is_empty());
+        let message = &down[0].message;
+        assert!(message.starts_with("router 198.51.100.1 port 179: connection refused"), "{message}");
+        assert!(message.contains("check that the router runs BGP"), "{message}");
+        assert!(problems(&status(SessionState::Established, 1), &Routers::default()).is_empty());
+    }
+
+    fn tor(port: Option<u16>) -> Routers {
+        Routers([("tor".into(), Router { address: "198.51.100.1".parse().unwrap(), port })].into())
+    }
+
+    #[test]
+    fn an_address_is_named_once() {
+        let origin = "198.51.100.1".to_owned();
+        let error = SessionError::Connect(ConnectFault::Source { origin, error: "gone".to_owned() });
+        let text = tor(Some(179)).explain(&"tor".into(), &error);
+        assert_eq!(text, error.to_string());
+        let unreachable = SessionError::Connect(ConnectFault::Unreachable { error: "no route".to_owned() });
+        let text = tor(Some(179)).explain(&"tor".into(), &unreachable);
+        assert!(text.starts_with("router 198.51.100.1 port 179 cannot be reached (no route)"), "{text}");
+        let refused = SessionError::Connect(ConnectFault::Refused);
+        assert!(tor(None).explain(&"tor".into(), &refused).starts_with("router 198.51.100.1: connection"));
     }
 }

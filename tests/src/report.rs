@@ -59,6 +59,9 @@ pub struct Report {
     pub answers_by_pod: BTreeMap<String, u64>,
     /// Client addresses that the pods saw.
     pub clients_seen: BTreeSet<IpAddr>,
+    /// Answers that took longer than half a second: when they were asked for, in milliseconds since 1970, and how long they
+    /// took, in milliseconds; at most the first 100.
+    pub slow: Vec<(u64, u64)>,
     /// The time that the slowest answer took, in microseconds.
     pub slowest_us: u64,
     /// The median time of an answer, in microseconds.

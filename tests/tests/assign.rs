@@ -93,9 +93,11 @@ async fn a_service_of_each_kind_is_served() -> Result<()> {
     for name in ["prefer-64", "require-64"] {
         assert_eq!(families(&addresses(&lab, name, 2).await?), [Family::V6, Family::V4], "{name}");
     }
-    for (name, address) in
-        [("asked", "198.51.100.40"), ("asked-by-field", "198.51.100.41"), ("asked-of-metallb", "198.51.100.42")]
-    {
+    for (name, address) in [
+        ("asked", "198.51.100.40"),
+        ("asked-by-field", "198.51.100.41"),
+        ("asked-of-metallb", "198.51.100.42"),
+    ] {
         assert_eq!(addresses(&lab, name, 1).await?, [ip(address)], "{name}");
     }
     assert_eq!(addresses(&lab, "two-pools", 2).await?, [ip("203.0.113.0"), ip("2001:db8:6::10")]);
@@ -117,7 +119,11 @@ async fn a_service_of_each_kind_is_served() -> Result<()> {
         let pool: serde_json::Value =
             serde_json::from_str(&lab.raw("/apis/daymark.dev/v1alpha1/addresspools/reserved").await?)?;
         let counts = &pool["status"]["ipv4"];
-        ensure!(counts["assigned"] == 1 && counts["available"] == 15 && counts["total"] == 16, "{}", pool["status"]);
+        ensure!(
+            counts["assigned"] == 1 && counts["available"] == 15 && counts["total"] == 16,
+            "{}",
+            pool["status"]
+        );
         Ok(())
     })
     .await?;
@@ -133,7 +139,11 @@ async fn a_refusal_says_why_and_ends_when_its_cause_ends() -> Result<()> {
             annotated_service("unknown", "daymark.dev/pool: nowhere", ""),
             annotated_service("garbage", "daymark.dev/addresses: not-an-address", ""),
             annotated_service("outside", "daymark.dev/addresses: 10.99.99.99", ""),
-            annotated_service("wrong-family", "daymark.dev/addresses: '2001:db8:5::77'", "ipFamilies: [IPv4],"),
+            annotated_service(
+                "wrong-family",
+                "daymark.dev/addresses: '2001:db8:5::77'",
+                "ipFamilies: [IPv4],",
+            ),
             annotated_service("not-permitted", "daymark.dev/pool: gold", ""),
         ]
         .concat(),
@@ -156,7 +166,14 @@ async fn a_refusal_says_why_and_ends_when_its_cause_ends() -> Result<()> {
         assert!(message.contains(says), "{name}: {message}");
         wait_for(format_args!("an event {reason} of {name}"), SOON, async || {
             let events = lab
-                .kubectl(&["get", "events", "--field-selector", &format!("involvedObject.name={name}"), "-o", "wide"])
+                .kubectl(&[
+                    "get",
+                    "events",
+                    "--field-selector",
+                    &format!("involvedObject.name={name}"),
+                    "-o",
+                    "wide",
+                ])
                 .await?;
             ensure!(events.contains(reason) && events.contains(says), "{events}");
             Ok(())

@@ -11,28 +11,41 @@ use serde_json::Value;
 
 /// What the Speaker of `node` says of its session with `neighbor`: state and last error.
 async fn session(lab: &Lab, node: &str, neighbor: &str) -> Result<(String, String)> {
-    let speaker: Value = serde_json::from_str(&lab.raw(&format!("/apis/daymark.dev/v1alpha1/speakers/{node}")).await?)?;
+    let speaker: Value =
+        serde_json::from_str(&lab.raw(&format!("/apis/daymark.dev/v1alpha1/speakers/{node}")).await?)?;
     let sessions = speaker["status"]["sessions"].as_array().cloned().unwrap_or_default();
     let found = sessions.iter().find(|s| s["neighbor"] == neighbor);
-    let found = found.ok_or_else(|| daymark_tests::Error::msg(format!("no session {neighbor}: {}", speaker["status"])))?;
+    let found = found
+        .ok_or_else(|| daymark_tests::Error::msg(format!("no session {neighbor}: {}", speaker["status"])))?;
     let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
     Ok((text("state"), text("lastError")))
 }
 
 async fn says(lab: &Lab, neighbor: &str, words: &[&str]) -> Result<()> {
-    wait_for(format_args!("the Speaker to say {words:?} of {neighbor}"), Duration::from_secs(60), async || {
-        let (state, error) = session(lab, "n1", neighbor).await?;
-        ensure!(state != "Established", "it is up");
-        ensure!(words.iter().all(|word| error.to_lowercase().contains(&word.to_lowercase())), "{state}: {error:?}");
-        Ok(())
-    })
+    wait_for(
+        format_args!("the Speaker to say {words:?} of {neighbor}"),
+        Duration::from_secs(60),
+        async || {
+            let (state, error) = session(lab, "n1", neighbor).await?;
+            ensure!(state != "Established", "it is up");
+            ensure!(
+                words.iter().all(|word| error.to_lowercase().contains(&word.to_lowercase())),
+                "{state}: {error:?}"
+            );
+            Ok(())
+        },
+    )
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn routers_that_do_not_answer_right_disturb_nobody() -> Result<()> {
-    let lab =
-        Lab::builder("bad-routers").nodes(1).router(RouterSpec::frr(65001)).router(RouterSpec::bird(65002)).start().await?;
+    let lab = Lab::builder("bad-routers")
+        .nodes(1)
+        .router(RouterSpec::frr(65001))
+        .router(RouterSpec::bird(65002))
+        .start()
+        .await?;
     lab.apply(&announce_everything(&lab)).await?;
     // A server that speaks garbage on port 179, in the client's namespace.
     let client = lab.client()?;
@@ -49,13 +62,16 @@ while True:
         .kill_on_drop(true)
         .spawn()?;
     let wrong_asn = neighbor("r2", lab.router("r2")?.addresses().v4.into(), 65999);
-    lab.apply(&[
-        wrong_asn,
-        neighbor("unreachable", "10.20.0.250".parse().unwrap(), 65003),
-        neighbor("garbage", client.addresses().v4.into(), 65004).replace("timers:", "multihop: 8, timers:"),
-        neighbor("closed", lab.node("n1")?.upstream().v4.into(), 65005),
-    ]
-    .concat())
+    lab.apply(
+        &[
+            wrong_asn,
+            neighbor("unreachable", "10.20.0.250".parse().unwrap(), 65003),
+            neighbor("garbage", client.addresses().v4.into(), 65004)
+                .replace("timers:", "multihop: 8, timers:"),
+            neighbor("closed", lab.node("n1")?.upstream().v4.into(), 65005),
+        ]
+        .concat(),
+    )
     .await?;
     lab.start_daymark().await?;
     lab.apply(&service("web", "")).await?;
@@ -75,7 +91,10 @@ while True:
     let established = r1.sessions().await?[&node].established_count;
     stays("the good session", Duration::from_secs(5), async || {
         let sessions = r1.sessions().await?;
-        ensure!(sessions[&node].is_established() && sessions[&node].established_count == established, "{sessions:?}");
+        ensure!(
+            sessions[&node].is_established() && sessions[&node].established_count == established,
+            "{sessions:?}"
+        );
         Ok(())
     })
     .await?;
@@ -106,7 +125,8 @@ spec: {loadBalancerClass: example.com/lb, pool: {pools: [nowhere]}}
     lab.start_controller("a").await?;
     let message = wait_condition(&lab, ("announcements", "lost"), "ResolvedRefs", ("False", "")).await?;
     assert!(message.contains("nowhere") && message.contains("nobody"), "{message}");
-    let message = wait_condition(&lab, ("loadbalancerprofiles", "first"), "ResolvedRefs", ("False", "")).await?;
+    let message =
+        wait_condition(&lab, ("loadbalancerprofiles", "first"), "ResolvedRefs", ("False", "")).await?;
     assert!(message.contains("nowhere"), "{message}");
     lab.apply(
         "
@@ -128,13 +148,19 @@ async fn a_missing_role_is_named_and_the_rest_goes_on() -> Result<()> {
     let lab = Lab::builder("bad-roles").nodes(1).router(RouterSpec::bird(65001)).start().await?;
     // Nobody may read profiles any more, and the speaker no namespaces.
     lab.kubectl(&["get", "clusterrole", "daymark-controller", "-o", "json"]).await?;
-    for (role, resource) in [("daymark-controller", "loadbalancerprofiles"), ("daymark-speaker", "namespaces")] {
-        let mut object: Value = serde_json::from_str(&lab.kubectl(&["get", "clusterrole", role, "-o", "json"]).await?)?;
+    for (role, resource) in
+        [("daymark-controller", "loadbalancerprofiles"), ("daymark-speaker", "namespaces")]
+    {
+        let mut object: Value =
+            serde_json::from_str(&lab.kubectl(&["get", "clusterrole", role, "-o", "json"]).await?)?;
         for rule in object["rules"].as_array_mut().unwrap() {
             let resources = rule["resources"].as_array_mut().unwrap();
             resources.retain(|r| r != resource && r != &format!("{resource}/status"));
         }
-        object["rules"].as_array_mut().unwrap().retain(|rule| !rule["resources"].as_array().unwrap().is_empty());
+        object["rules"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|rule| !rule["resources"].as_array().unwrap().is_empty());
         let file = lab.directory().join(format!("{role}.json"));
         std::fs::write(&file, object.to_string())?;
         lab.kubectl(&["replace", "-f", &file.display().to_string()]).await?;

@@ -91,7 +91,8 @@ async fn consistent(lab: &Lab, count: usize) -> Result<BTreeMap<String, Vec<Stri
 async fn a_restart_moves_and_writes_nothing() -> Result<()> {
     let lab = lab("controller-restart").await?;
     let controller = lab.start_controller("a").await?;
-    let many: String = (0..50).map(|i| service(&format!("s{i}"), "ipFamilyPolicy: PreferDualStack,")).collect();
+    let many: String =
+        (0..50).map(|i| service(&format!("s{i}"), "ipFamilyPolicy: PreferDualStack,")).collect();
     lab.apply(&many).await?;
     // One that stays refused, and one of somebody else.
     lab.apply(&common::annotated_service("never", "daymark.dev/addresses: 10.9.9.9", "")).await?;
@@ -185,9 +186,10 @@ async fn two_replicas_one_leader_and_quick_succession() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_at_random_moments() -> Result<()> {
     let lab = lab("controller-kills").await?;
-    let seed = std::env::var("DAYMARK_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(1)
-    });
+    let seed = std::env::var("DAYMARK_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(1));
     println!("seed {seed}: DAYMARK_SEED={seed} repeats it");
     let mut state = seed | 1;
     let mut random = move |below: u64| {
@@ -209,7 +211,8 @@ async fn fifty_kills_at_random_moments() -> Result<()> {
             alive.insert(next);
             next += 1;
         }
-        let gone: Vec<u64> = (0..2).filter_map(|_| alive.iter().nth(random(alive.len() as u64) as usize).copied()).collect();
+        let gone: Vec<u64> =
+            (0..2).filter_map(|_| alive.iter().nth(random(alive.len() as u64) as usize).copied()).collect();
         let gone: BTreeSet<u64> = gone.into_iter().filter(|i| next - i > 4).collect();
         let changes = async {
             lab.apply(&yaml).await?;
@@ -228,9 +231,11 @@ async fn fifty_kills_at_random_moments() -> Result<()> {
         killed?;
         alive.retain(|i| !gone.contains(i));
         if kill % 10 == 9 {
-            let now = wait_for(format_args!("order after kill {}", kill + 1), Duration::from_secs(60), async || {
-                consistent(&lab, 1).await
-            })
+            let now = wait_for(
+                format_args!("order after kill {}", kill + 1),
+                Duration::from_secs(60),
+                async || consistent(&lab, 1).await,
+            )
             .await?;
             for (uid, addresses) in &now {
                 if let Some(before) = held.get(uid) {

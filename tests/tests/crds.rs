@@ -54,7 +54,10 @@ fn samples(folder: &str) -> Result<Vec<Sample>> {
         .map(|file| {
             let text = std::fs::read_to_string(&file)?;
             let expected = |key: &str| -> Vec<String> {
-                text.lines().filter_map(|line| line.strip_prefix(&format!("# {key}: "))).map(str::to_owned).collect()
+                text.lines()
+                    .filter_map(|line| line.strip_prefix(&format!("# {key}: ")))
+                    .map(str::to_owned)
+                    .collect()
             };
             let object: Value = serde_saphyr::from_str(&text)?;
             Ok(Sample { messages: expected("message"), problems: expected("problem"), object, file })
@@ -82,7 +85,9 @@ async fn the_server_judges_every_object_as_written() -> Result<()> {
             let verdict = create(&lab, &sample.plural(), &sample.object, true).await;
             match (verdict, sample.messages.as_slice()) {
                 (Ok(()), []) => {}
-                (Ok(()), messages) => wrong.push(format!("{}: accepted, not refused with {messages:?}", sample.label())),
+                (Ok(()), messages) => {
+                    wrong.push(format!("{}: accepted, not refused with {messages:?}", sample.label()))
+                }
                 (Err(error), []) => wrong.push(format!("{}: refused: {error}", sample.label())),
                 (Err(error), messages) => {
                     let said = error.to_string();
@@ -151,12 +156,14 @@ async fn one_bad_object_disables_only_itself() -> Result<()> {
         if ["addressclaims", "speakers"].contains(&plural.as_str()) {
             continue;
         }
-        let told = wait_for(format_args!("the condition of {}", sample.label()), Duration::from_secs(30), async || {
-            match condition(&lab, &plural, sample.name(), "Accepted").await? {
+        let told = wait_for(
+            format_args!("the condition of {}", sample.label()),
+            Duration::from_secs(30),
+            async || match condition(&lab, &plural, sample.name(), "Accepted").await? {
                 Some((status, _, message)) if status == "False" => Ok(message),
                 other => bail!("{other:?}"),
-            }
-        })
+            },
+        )
         .await;
         match told {
             Err(error) => silent.push(format!("{}: {error:#}", sample.label())),
@@ -199,7 +206,8 @@ async fn a_service_with_an_odd_foreign_condition_stops_nobody() -> Result<()> {
         routed_by(&lab, vip, &["n1"]).await?;
     }
     let kept: Value = serde_json::from_str(&lab.raw("/api/v1/namespaces/default/services/odd").await?)?;
-    let types: Vec<_> = kept["status"]["conditions"].as_array().unwrap().iter().map(|c| c["type"].clone()).collect();
+    let types: Vec<_> =
+        kept["status"]["conditions"].as_array().unwrap().iter().map(|c| c["type"].clone()).collect();
     assert!(types.contains(&json!("example.com/Odd")), "{types:?}");
     lab.finish().await
 }

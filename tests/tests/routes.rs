@@ -54,11 +54,15 @@ async fn routers_hold_exactly_what_can_be_served() -> Result<()> {
                 assert_eq!(path.as_path, [Segment::Sequence(vec![64512])], "{path:?}");
                 assert!(path.communities.is_empty() && path.large_communities.is_empty(), "{path:?}");
             }
-            wait_for(format_args!("ECMP over all nodes in the kernel of {}", router.name()), SOON, async || {
-                let hops = router.kernel_next_hops(IpNet::from(*vip)).await?;
-                ensure!(hops.len() == 3, "{hops:?}");
-                Ok(())
-            })
+            wait_for(
+                format_args!("ECMP over all nodes in the kernel of {}", router.name()),
+                SOON,
+                async || {
+                    let hops = router.kernel_next_hops(IpNet::from(*vip)).await?;
+                    ensure!(hops.len() == 3, "{hops:?}");
+                    Ok(())
+                },
+            )
             .await?;
         }
     }
@@ -190,7 +194,15 @@ spec:
     }
     // An attribute changes: the routes change in place, no session is touched.
     let flaps = r1.sessions().await?;
-    lab.kubectl(&["patch", "announcement", "internal", "--type=merge", "-p", r#"{"spec":{"bgp":{"med":9}}}"#]).await?;
+    lab.kubectl(&[
+        "patch",
+        "announcement",
+        "internal",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"bgp":{"med":9}}}"#,
+    ])
+    .await?;
     let vip = addresses(&lab, "web", 2).await?[0];
     wait_for("the new MED", SOON, async || {
         let path = r1.paths_to(vip).await?.remove(0);
@@ -245,5 +257,49 @@ async fn a_killed_speaker_leaves_at_once_and_comes_back() -> Result<()> {
     for vip in &vips {
         routed_by(&lab, *vip, &["n1", "n2"]).await?;
     }
+    lab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_the_network_itself_is_never_announced() -> Result<()> {
+    let lab = Lab::builder("routes-infrastructure").nodes(1).router(RouterSpec::bird(65001)).start().await?;
+    lab.apply(&announce_everything(&lab)).await?;
+    lab.start_daymark().await?;
+    // The router, the node itself, and a next hop of the node's routes.
+    let own = lab.node("n1")?.upstream().v4;
+    let router = lab.router("r1")?.addresses().v4;
+    lab.apply(&format!(
+        "
+apiVersion: daymark.dev/v1alpha1
+kind: AddressPool
+metadata: {{name: mistake}}
+spec: {{addresses: [{own}/32, {router}/32], assignment: OnRequest}}
+{}{}{}",
+        common::annotated_service("as-node", &format!("daymark.dev/addresses: {own}"), ""),
+        common::annotated_service("as-router", &format!("daymark.dev/addresses: {router}"), ""),
+        service("web", "ipFamilies: [IPv4],"),
+    ))
+    .await?;
+    for name in ["as-node", "as-router", "web"] {
+        lab.pod("n1", &format!("{name}-1"), &[("app", name)], &[8080]).await?;
+        addresses(&lab, name, 1).await?;
+    }
+    let vip = addresses(&lab, "web", 1).await?[0];
+    only(&lab, &[vip]).await?;
+    for name in ["as-node", "as-router"] {
+        wait_for(format_args!("the reason for {name}"), SOON, async || {
+            let url = format!("http://127.0.0.1:7472/debug/services?namespace=default&name={name}");
+            let told = lab.node("n1")?.get(&url).await?;
+            ensure!(told.contains("AddressIsInfrastructure"), "{told}");
+            Ok(())
+        })
+        .await?;
+    }
+    stays("only the good route", Duration::from_secs(2), async || {
+        let table = lab.router("r1")?.table().await?;
+        ensure!(table.len() == 1, "{table:?}");
+        Ok(())
+    })
+    .await?;
     lab.finish().await
 }

@@ -35,7 +35,11 @@ async fn nothing_withdrawn(lab: &Lab, vips: &[IpAddr], span: Duration) -> Result
         for router in lab.routers() {
             for vip in vips {
                 let paths = router.paths_to(*vip).await?;
-                ensure!(paths.len() == 2 && paths.iter().all(|p| !p.is_leaving()), "{}: {paths:?}", router.name());
+                ensure!(
+                    paths.len() == 2 && paths.iter().all(|p| !p.is_leaving()),
+                    "{}: {paths:?}",
+                    router.name()
+                );
             }
         }
         Ok(())
@@ -46,8 +50,15 @@ async fn nothing_withdrawn(lab: &Lab, vips: &[IpAddr], span: Duration) -> Result
 /// A change made now is on the wire within ten seconds, and a new Service has its address. (A new route may take longer: it
 /// waits for kube-proxy, which comes back in its own time.)
 async fn changes_pass(lab: &Lab, vips: &[IpAddr]) -> Result<()> {
-    lab.kubectl(&["patch", "announcement", "everything", "--type=merge", "-p", r#"{"spec":{"bgp":{"med":77}}}"#])
-        .await?;
+    lab.kubectl(&[
+        "patch",
+        "announcement",
+        "everything",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"bgp":{"med":77}}}"#,
+    ])
+    .await?;
     lab.apply(&service("later", "")).await?;
     let passed = tokio::time::timeout(Duration::from_secs(10), async {
         addresses(lab, "later", 1).await?;
@@ -63,7 +74,9 @@ async fn changes_pass(lab: &Lab, vips: &[IpAddr]) -> Result<()> {
     });
     match passed.await {
         Ok(passed) => passed,
-        Err(_) => bail!("not within 10 s after the API server's return: {:?}", lab.router("r1")?.table().await?),
+        Err(_) => {
+            bail!("not within 10 s after the API server's return: {:?}", lab.router("r1")?.table().await?)
+        }
     }
 }
 

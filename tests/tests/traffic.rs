@@ -114,10 +114,12 @@ async fn a_drain_loses_no_connection() -> Result<()> {
         routed_by(&lab, *vip, &["n1", "n3"]).await?;
     }
     loads[0].until_sent(HALF_A_MINUTE / 2).await?;
+    let mut reports = Vec::new();
     for load in loads {
-        let report = load.stop().await?;
-        nothing_lost(&report);
+        reports.push(load.stop().await?);
     }
+    println!("{reports:?}");
+    reports.iter().for_each(nothing_lost);
     lab.finish().await
 }
 
@@ -147,11 +149,18 @@ async fn churn(lab: &Lab, until: Instant) -> Result<()> {
         generation += 1;
         for i in 0..20 {
             let started = Instant::now();
-            let patch = format!(r#"{{"spec":{{"ports":[{{"port":{},"targetPort":8080}}]}}}}"#, 1000 + generation % 1000);
+            let patch = format!(
+                r#"{{"spec":{{"ports":[{{"port":{},"targetPort":8080}}]}}}}"#,
+                1000 + generation % 1000
+            );
             let services = lab.namespaced::<k8s_openapi::api::core::v1::Service>("default");
             let patch: serde_json::Value = serde_json::from_str(&patch)?;
             services
-                .patch(&format!("busy-{i}"), &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&patch))
+                .patch(
+                    &format!("busy-{i}"),
+                    &kube::api::PatchParams::default(),
+                    &kube::api::Patch::Merge(&patch),
+                )
                 .await?;
             let pace = Duration::from_millis(50).saturating_sub(started.elapsed());
             tokio::time::sleep(pace).await;
@@ -164,8 +173,9 @@ async fn churn(lab: &Lab, until: Instant) -> Result<()> {
 async fn a_route_appears_only_when_the_node_can_serve() -> Result<()> {
     let lab = lab("traffic-gate", ProxyMode::Nftables).await?;
     lab.start_daymark().await?;
-    let busy: Vec<String> =
-        (0..20).map(|i| service(&format!("busy-{i}"), "").replace("type: LoadBalancer", "type: ClusterIP")).collect();
+    let busy: Vec<String> = (0..20)
+        .map(|i| service(&format!("busy-{i}"), "").replace("type: LoadBalancer", "type: ClusterIP"))
+        .collect();
     lab.apply(&busy.concat()).await?;
     lab.pod("n1", "busy-1", &[("app", "busy-0")], &[8080]).await?;
 

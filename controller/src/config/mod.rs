@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value, json};
 
 use counts::Counts;
-use object::{ConfigObject, PoolObject};
+use object::{ClaimObject, ConfigObject, PoolObject};
 
 /// Counts of one pool are written at most this often.
 const COUNTS_PACE: Duration = Duration::from_secs(5);
@@ -80,6 +80,10 @@ pub struct Board {
     profiles: BTreeMap<String, LoadBalancerProfile>,
     announcements: BTreeMap<String, Announcement>,
     reports: BTreeMap<PoolName, PoolReport>,
+    /// The kinds whose first full list is there: nothing is said of an object before all is known that it depends on.
+    listed: BTreeSet<Sort>,
+    /// The AddressClaims that wait for their Service.
+    reservations: BTreeSet<String>,
     /// Whose status may differ from what it should be.
     dirty: BTreeSet<Id>,
     in_flight: BTreeSet<Id>,
@@ -96,7 +100,7 @@ impl Board {
         note(&mut self.pools, &update);
         let (pools, reports) = (&self.pools, &mut self.reports);
         reports.retain(|name, _| pools.contains_key(name.as_str()));
-        self.touch(&[Sort::Announcement, Sort::Profile]);
+        self.touch(&[Sort::Announcement, Sort::Profile, Sort::Claim]);
         update
     }
 
@@ -125,17 +129,23 @@ impl Board {
 
     /// Takes in what happened to AddressClaims, and gives what the `Assigner` should know.
     ///
-    /// Of ten thousand claims only those are kept whose status says something or should.
-    pub fn claims(&mut self, update: Update<ConfigObject<ClaimView>>) -> Update<Option<ClaimView>> {
-        self.take(Sort::Claim, update, |board, name, config| {
+    /// Of ten thousand claims only those are kept whose status says something or could.
+    pub fn claims(&mut self, update: Update<ClaimObject>) -> Update<Option<ClaimView>> {
+        self.take(Sort::Claim, update, |board, name, claim| {
             let id = (Sort::Claim, name.to_owned());
-            let (object, claim) = config.split();
-            if object.model.is_ok() && object.conditions.is_empty() {
-                board.forget(&id);
+            let is_reservation = claim.is_reservation();
+            let ClaimObject { config, view, extras: _ } = claim;
+            if is_reservation {
+                board.reservations.insert(name.to_owned());
             } else {
-                board.put(id, object, Counts::default());
+                board.reservations.remove(name);
             }
-            claim
+            if is_reservation || config.model.is_err() || !config.conditions.is_empty() {
+                board.put(id, config, Counts::default());
+            } else {
+                board.forget(&id);
+            }
+            view
         })
     }
 
@@ -166,6 +176,7 @@ impl Board {
                 };
                 let gone: Vec<Id> = self.records.keys().filter(|id| gone(id)).cloned().collect();
                 gone.iter().for_each(|id| self.forget(id));
+                self.listed.insert(sort);
             }
             Update::Delete(key) => self.forget(&(sort, key.name.clone())),
             Update::Apply(..) => {}
@@ -198,6 +209,9 @@ impl Board {
     fn forget(&mut self, id: &Id) {
         self.records.remove(id);
         self.dirty.remove(id);
+        if id.0 == Sort::Claim {
+            self.reservations.remove(&id.1);
+        }
     }
 
     fn touch(&mut self, sorts: &[Sort]) {
@@ -228,9 +242,20 @@ impl Board {
         None
     }
 
+    fn can_judge(&self, id: &Id) -> bool {
+        let listed = |sorts: &[Sort]| sorts.iter().all(|sort| self.listed.contains(sort));
+        match id.0 {
+            Sort::Pool => self.reports.contains_key(id.1.as_str()) || !self.pools.contains_key(&id.1),
+            Sort::Profile => listed(&[Sort::Pool, Sort::Profile]),
+            Sort::Announcement => listed(&[Sort::Pool, Sort::Neighbor]),
+            Sort::Claim => listed(&[Sort::Pool]),
+            Sort::Neighbor => true,
+        }
+    }
+
     fn difference(&self, id: &Id, now: Instant, wall: jiff::Timestamp) -> Difference {
         let Some(record) = self.records.get(id) else { return Difference::Nothing };
-        if record.not_before.is_some_and(|at| now < at) {
+        if record.not_before.is_some_and(|at| now < at) || !self.can_judge(id) {
             return Difference::NotYet;
         }
         let generation = record.object.meta.generation;

@@ -1,16 +1,18 @@
 //! Daymark's own objects as the controller keeps them: what they say, what is wrong with them, what their status shows.
 
-use daymark_config::crd::{AddressPool, HasStatus};
+use daymark_config::crd::{AddressClaim, AddressPool, HasStatus};
 use daymark_config::{Problem, native};
 use daymark_kube::slim::Meta;
-use daymark_kube::{Key, Kind, Object, Unreadable};
-use daymark_model::Pool;
+use daymark_kube::{Key, Kind, Object, Unreadable, views};
+use daymark_model::{ClaimState, Pool};
+use daymark_pool::ClaimView;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::counts::Counts;
+use crate::writer::ClaimExtras;
 
 /// An object with conditions; `M` is what the model makes of it.
 #[derive(Debug, Clone)]
@@ -91,5 +93,46 @@ impl PoolObject {
     /// One that does not.
     pub fn unreadable(object: &Unreadable) -> Self {
         Self { config: ConfigObject::unreadable(object), counts: Counts::default() }
+    }
+}
+
+/// An AddressClaim.
+#[derive(Debug, Clone)]
+pub struct ClaimObject {
+    /// What is wrong with it, and what its status says.
+    pub config: ConfigObject<()>,
+    /// What it claims: of one that is refused, what must hold nevertheless.
+    pub view: Option<ClaimView>,
+    /// What users wrote beside the spec.
+    pub extras: ClaimExtras,
+}
+
+impl ClaimObject {
+    /// One that fits its type.
+    pub fn read(object: &AddressClaim) -> Self {
+        let (view, model) = match views::claim::claim(object) {
+            Ok(view) => (Some(view), Ok(())),
+            Err(problems) => {
+                let value = serde_json::to_value(object).unwrap_or_default();
+                (views::claim::refused(&value), Err(problems))
+            }
+        };
+        let extras = ClaimExtras::of(&object.metadata);
+        Self { config: ConfigObject::read(object, model), view, extras }
+    }
+
+    /// One that does not.
+    pub fn unreadable(object: &Unreadable) -> Self {
+        let metadata = object.value.get("metadata").cloned().unwrap_or_default();
+        Self {
+            config: ConfigObject::unreadable(object),
+            view: views::claim::refused(&object.value),
+            extras: serde_json::from_value(metadata).map(|m| ClaimExtras::of(&m)).unwrap_or_default(),
+        }
+    }
+
+    /// Whether somebody made it beforehand for a Service that has not come yet.
+    pub fn is_reservation(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.claim.state() == ClaimState::Reserved)
     }
 }

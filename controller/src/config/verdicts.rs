@@ -6,9 +6,9 @@ use daymark_config::conditions::{ConditionStatus, Verdict};
 use daymark_config::names::condition::{ACCEPTED, OVERLAP, RESOLVED_REFS};
 use daymark_config::problem::accepted;
 use daymark_config::references::{of_announcement, of_profile, resolved_refs, settle_profiles};
-use daymark_model::{NeighborName, PoolName, Reason};
-use daymark_pool::PoolReport;
+use daymark_model::{Claim, NeighborName, PoolName, Reason};
 use daymark_pool::validate::findings;
+use daymark_pool::{PoolReport, Refusal};
 
 use super::object::ConfigObject;
 use super::{Board, Id, Sort};
@@ -28,7 +28,7 @@ impl Board {
             Sort::Profile => self.of_profile(&id.1, accepted(problems)),
             Sort::Announcement => self.of_announcement(&id.1, accepted(problems)),
             Sort::Neighbor => Said { verdicts: vec![accepted(problems)], ..Said::default() },
-            Sort::Claim if problems.is_empty() => Said { retired: vec![ACCEPTED], ..Said::default() },
+            Sort::Claim if problems.is_empty() => self.of_claim(&id.1),
             Sort::Claim => Said { verdicts: vec![accepted(problems)], ..Said::default() },
         }
     }
@@ -64,6 +64,19 @@ impl Board {
         let neighbors: BTreeSet<NeighborName> = self.names(Sort::Neighbor).map(NeighborName::from).collect();
         let refs = resolved_refs(&of_announcement(announcement, &self.pool_names(), &neighbors));
         Said { verdicts: vec![accepted, refs], retired: Vec::new() }
+    }
+
+    /// A claim that is as it should be says nothing.
+    fn of_claim(&self, name: &str) -> Said {
+        let reserved = Claim::address_of(name).filter(|_| self.reservations.contains(name));
+        let outside = reserved.filter(|address| !self.pools.values().any(|pool| pool.contains(*address)));
+        match outside {
+            Some(address) => {
+                let refusal = Refusal::AddressOutsidePools { address, pools: Vec::new() };
+                Said { verdicts: vec![accepted(&[refusal])], ..Said::default() }
+            }
+            None => Said { retired: vec![ACCEPTED], ..Said::default() },
+        }
     }
 
     fn pool_names(&self) -> BTreeSet<PoolName> {

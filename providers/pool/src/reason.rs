@@ -71,7 +71,9 @@ pub enum Refusal {
         pool: PoolName,
     },
     /// The address is kept although no pool contains it any more.
-    #[error("{address} is in no pool any more and stays with this Service: add it to a pool, or release it")]
+    #[error(
+        "{address} is in no pool any more and stays with this Service: add it to a pool, or delete its AddressClaim to move the Service"
+    )]
     PoolGone {
         /// The address.
         address: IpAddr,
@@ -84,9 +86,9 @@ pub enum Refusal {
         /// The pools.
         pools: Vec<PoolName>,
     },
-    /// Somebody else overwrites the status.
+    /// Somebody else overwrites our part of the status.
     #[error(
-        "{manager} keeps overwriting the addresses of this Service: stop it, or give the Service its loadBalancerClass"
+        "{manager} keeps overwriting the status of this Service: stop it, or give the Service its loadBalancerClass"
     )]
     StatusContested {
         /// The field manager of the last overwrite.

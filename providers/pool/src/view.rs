@@ -129,7 +129,7 @@ pub struct ServiceView {
     pub ingress: Vec<Ingress>,
     /// Our condition as found.
     pub condition: Option<AddressCondition>,
-    /// The field manager that wrote the ingress, where `metadata.managedFields` tells.
+    /// The field manager other than Daymark that last wrote the status, where `metadata.managedFields` tells.
     pub ingress_manager: Option<String>,
 }
 

@@ -293,6 +293,45 @@ fn a_rival_is_left_alone_after_three_overwrites_in_a_minute() {
 }
 
 #[test]
+fn a_rival_of_the_condition_alone_is_a_rival_too() {
+    let mut cluster = Cluster::new([pool("p", &["192.0.2.0/29"])]);
+    cluster.apply(service("a"));
+    for _ in 0..3 {
+        assert_eq!(cluster.says("a"), (true, "AddressAssigned", "192.0.2.0 from pool p"));
+        cluster.change("a", |view| {
+            view.condition = None;
+            view.ingress_manager = Some("narrow".to_owned());
+        });
+    }
+    assert_eq!((cluster.says("a").0, cluster.reason("a")), (true, "StatusContested"), "it serves as before");
+    assert!(cluster.says("a").2.contains("narrow"));
+    let writes = cluster.writes;
+    cluster.change("a", |view| view.condition = None);
+    assert_eq!(cluster.writes, writes, "no fight");
+    cluster.wait(MINUTE);
+    assert_eq!(cluster.reason("a"), "AddressAssigned", "another try");
+}
+
+#[test]
+fn a_watch_that_is_faster_than_the_answer_is_no_rival() {
+    let mut cluster = Cluster::new([pool("p", &["192.0.2.0/29"])]);
+    cluster.apply(service("a"));
+    for port in 81..90 {
+        let mut view = cluster.service("a").clone();
+        view.ports = vec![daymark_model::PortProtocol { protocol: daymark_model::Protocol::Tcp, port }];
+        cluster.store.put_service(view);
+        cluster.deliver();
+        let write = cluster.next_write().expect("the new port in the status");
+        let result = cluster.store.apply(cluster.now, &write.action);
+        cluster.deliver();
+        cluster.answer(&write, result);
+        cluster.settle();
+    }
+    assert_eq!(cluster.says("a"), (true, "AddressAssigned", "192.0.2.0 from pool p"));
+    assert!(!cluster.told().contains(&"StatusContested"));
+}
+
+#[test]
 fn failures_are_tried_again_with_growing_pauses_and_disturb_nobody() {
     let mut cluster = Cluster::new([pool("p", &["192.0.2.0/29"])]);
     cluster.store.create_service(service("a"));

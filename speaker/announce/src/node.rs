@@ -22,6 +22,10 @@ pub struct NodeView {
     /// Whether it has the taint `node.kubernetes.io/out-of-service`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub out_of_service: bool,
+    /// Whether the label or the taint that takes it out is so new that its routes are still out, as with
+    /// [`Drain::Leaving`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub leaving: bool,
     /// Whether its condition `NetworkUnavailable` is `True`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub network_unavailable: bool,
@@ -53,6 +57,7 @@ impl NodeView {
             labels: Labels::new(),
             drain: Drain::No,
             out_of_service: false,
+            leaving: false,
             network_unavailable: false,
             proxy: ProxyStanding::Unknown,
             addresses: BTreeSet::new(),

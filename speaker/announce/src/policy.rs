@@ -63,6 +63,8 @@ pub struct Verdict {
 pub struct Export {
     /// The family of the addresses.
     pub family: Family,
+    /// Whether routers should use the routes.
+    pub standing: Standing,
     /// By prefix length and neighbor; never empty.
     pub routes: Vec<ExportedRoute>,
     /// Where the Announcements contradict each other.
@@ -99,6 +101,7 @@ impl Export {
                 neighbor: route.neighbor.clone(),
                 attributes: route.attributes.clone(),
                 sources: route.sources.clone(),
+                standing: self.standing,
             })
         })
     }
@@ -111,13 +114,53 @@ fn prefix(address: IpAddr, length: u8) -> Option<IpNet> {
 /// Everything about announcing that does not depend on the address: compiled for one node and one configuration.
 #[derive(Debug)]
 pub struct Policy {
-    refusals: Vec<Reason>,
-    excluded: bool,
-    standing: Standing,
+    rules: Rules,
+    /// What holds for addresses that are out, while the node leaves.
+    parting: Option<Rules>,
     infrastructure: HashMap<IpAddr, Infrastructure>,
     /// In the order in which they merge.
     announcements: Vec<Compiled>,
-    exports: HashMap<(Family, Vec<usize>), Arc<Export>>,
+    exports: HashMap<(Family, Standing, Vec<usize>), Arc<Export>>,
+}
+
+/// What the node itself adds to each decision.
+#[derive(Debug)]
+struct Rules {
+    refusals: Vec<Reason>,
+    excluded: bool,
+    standing: Standing,
+}
+
+impl Rules {
+    fn new(node: &NodeView) -> Self {
+        let demoted = node.proxy == ProxyStanding::Demoted;
+        Self {
+            refusals: refusals(node.drain != Drain::No, node.out_of_service, node),
+            excluded: node.excluded(),
+            standing: if demoted { Standing::LastResort } else { Standing::Normal },
+        }
+    }
+
+    fn parting(node: &NodeView) -> Option<Self> {
+        (node.leaving || node.drain == Drain::Leaving).then(|| Self {
+            refusals: refusals(node.drain == Drain::Done, node.out_of_service && !node.leaving, node),
+            excluded: node.excluded() && !node.leaving,
+            standing: Standing::LastResort,
+        })
+    }
+
+    fn include(&self, announcement: &Announcement) -> bool {
+        !self.excluded || announcement.ignore_exclude_label
+    }
+}
+
+fn refusals(draining: bool, out_of_service: bool, node: &NodeView) -> Vec<Reason> {
+    let all = [
+        (draining, Reason::Draining),
+        (out_of_service, Reason::OutOfService),
+        (node.network_unavailable, Reason::NetworkUnavailable),
+    ];
+    all.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
 }
 
 #[derive(Debug)]
@@ -144,21 +187,9 @@ impl Policy {
             .map(|announcement| Compiled::new(announcement, node, &here))
             .collect();
         announcements.sort_by(|a, b| a.source.cmp(&b.source));
-        let mut refusals = Vec::new();
-        if node.drain == Drain::Done {
-            refusals.push(Reason::Draining);
-        }
-        if node.out_of_service {
-            refusals.push(Reason::OutOfService);
-        }
-        if node.network_unavailable {
-            refusals.push(Reason::NetworkUnavailable);
-        }
-        let last_resort = node.drain == Drain::Leaving || node.proxy == ProxyStanding::Demoted;
         Self {
-            refusals,
-            excluded: node.excluded(),
-            standing: if last_resort { Standing::LastResort } else { Standing::Normal },
+            rules: Rules::new(node),
+            parting: Rules::parting(node),
             infrastructure: infrastructure(node, config),
             announcements,
             exports: HashMap::new(),
@@ -170,19 +201,26 @@ impl Policy {
         self.infrastructure = infrastructure(node, config);
     }
 
-    /// Whether routers should use the node's routes.
-    pub fn standing(&self) -> Standing {
-        self.standing
-    }
-
     /// Decides about one address. `pools` are those of the configuration that this was compiled from.
     pub fn decide(&mut self, view: &AddressView<'_>, pools: &PoolTable) -> Verdict {
-        let family = view.family();
         let homes = pools.homes(view.address);
+        let verdict = self.decide_by(&self.rules, view, &homes);
+        let hidden = verdict.carried.is_empty();
+        let parting = self.parting.as_ref().filter(|_| view.out && hidden);
+        let parting = parting.map(|rules| self.decide_by(rules, view, &homes));
+        let Carried { standing, carried, reasons } =
+            parting.filter(|parting| !parting.carried.is_empty()).unwrap_or(verdict);
+        let export =
+            if carried.is_empty() { None } else { Some(self.export(view.family(), standing, carried)) };
+        Verdict { export, reasons }
+    }
+
+    fn decide_by(&self, rules: &Rules, view: &AddressView<'_>, homes: &[&PoolIdentity]) -> Carried {
+        let family = view.family();
         let mut carried = Vec::new();
         let mut reasons = Vec::new();
         for sharer in &view.sharers {
-            let refused = match self.judge(view.address, family, sharer, &homes) {
+            let refused = match self.judge(rules, view.address, family, sharer, homes) {
                 Ok(announcements) => {
                     carried.extend(announcements);
                     continue;
@@ -200,13 +238,13 @@ impl Policy {
         reasons.dedup();
         carried.sort_unstable();
         carried.dedup();
-        let export = if carried.is_empty() { None } else { Some(self.export(family, carried)) };
-        Verdict { export, reasons }
+        Carried { standing: rules.standing, carried, reasons }
     }
 
     /// The Announcements that carry the address for one Service, or why none does.
     fn judge(
         &self,
+        rules: &Rules,
         address: IpAddr,
         family: Family,
         sharer: &Sharer<'_>,
@@ -224,14 +262,14 @@ impl Policy {
             return Err(vec![Reason::NoAnnouncement]);
         }
         let names = |of: &[(usize, &Compiled)]| of.iter().map(|(_, a)| a.announcement.name.clone()).collect();
-        let mut reasons = self.refusals.clone();
+        let mut reasons = rules.refusals.clone();
         let selected: Vec<(usize, &Compiled)> =
             covering.iter().copied().filter(|(_, a)| a.node_selected).collect();
         if selected.is_empty() {
             reasons.push(Reason::NodeNotSelected { announcements: names(&covering) });
             return Err(reasons);
         }
-        let included = |a: &Compiled| !self.excluded || a.announcement.ignore_exclude_label;
+        let included = |a: &Compiled| rules.include(&a.announcement);
         if !selected.iter().any(|(_, a)| included(a)) {
             reasons.push(Reason::NodeExcluded);
         }
@@ -251,41 +289,49 @@ impl Policy {
             .filter(|(_, a)| included(a) && a.reaches(family) && a.endpoints_suffice(sharer))
             .map(|(i, _)| *i)
             .collect();
-        if carrying.is_empty() { Err(self.why_none_alone(family, sharer, &selected)) } else { Ok(carrying) }
+        if carrying.is_empty() { Err(why_none_alone(rules, family, sharer, &selected)) } else { Ok(carrying) }
     }
 
-    /// Each condition is met by some Announcement, but no Announcement meets all: what stops the first of them.
-    fn why_none_alone(
-        &self,
-        family: Family,
-        sharer: &Sharer<'_>,
-        selected: &[(usize, &Compiled)],
-    ) -> Vec<Reason> {
-        let mut reasons = Vec::new();
-        if let Some((_, first)) = selected.first() {
-            if self.excluded && !first.announcement.ignore_exclude_label {
-                reasons.push(Reason::NodeExcluded);
-            }
-            if first.neighbors.is_empty() {
-                reasons.push(Reason::NoNeighbor { announcements: vec![first.announcement.name.clone()] });
-            } else if !first.reaches(family) {
-                reasons.push(Reason::FamilyNotEnabled { family });
-            }
-            if !first.endpoints_suffice(sharer) {
-                reasons.push(endpoint_reason(family, sharer));
-            }
-        }
-        reasons
-    }
-
-    fn export(&mut self, family: Family, carried: Vec<usize>) -> Arc<Export> {
-        let (announcements, standing) = (&self.announcements, self.standing);
-        let export = self.exports.entry((family, carried)).or_insert_with_key(|(family, carried)| {
+    fn export(&mut self, family: Family, standing: Standing, carried: Vec<usize>) -> Arc<Export> {
+        let announcements = &self.announcements;
+        let export = self.exports.entry((family, standing, carried)).or_insert_with_key(|(.., carried)| {
             let carrying = carried.iter().filter_map(|i| announcements.get(*i));
-            Arc::new(export(*family, carrying, standing))
+            Arc::new(export(family, carrying, standing))
         });
         export.clone()
     }
+}
+
+/// What one set of rules says about an address.
+#[derive(Debug)]
+struct Carried {
+    standing: Standing,
+    carried: Vec<usize>,
+    reasons: Vec<Refusal>,
+}
+
+/// Each condition is met by some Announcement, but no Announcement meets all: what stops the first of them.
+fn why_none_alone(
+    rules: &Rules,
+    family: Family,
+    sharer: &Sharer<'_>,
+    selected: &[(usize, &Compiled)],
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if let Some((_, first)) = selected.first() {
+        if !rules.include(&first.announcement) {
+            reasons.push(Reason::NodeExcluded);
+        }
+        if first.neighbors.is_empty() {
+            reasons.push(Reason::NoNeighbor { announcements: vec![first.announcement.name.clone()] });
+        } else if !first.reaches(family) {
+            reasons.push(Reason::FamilyNotEnabled { family });
+        }
+        if !first.endpoints_suffice(sharer) {
+            reasons.push(endpoint_reason(family, sharer));
+        }
+    }
+    reasons
 }
 
 /// The attributes of a route, and who gave them.
@@ -317,7 +363,7 @@ fn export<'a>(family: Family, carrying: impl Iterator<Item = &'a Compiled>, stan
     }
     notes.sort_unstable();
     notes.dedup();
-    Export { family, routes, notes }
+    Export { family, standing, routes, notes }
 }
 
 fn endpoint_reason(family: Family, sharer: &Sharer<'_>) -> Reason {

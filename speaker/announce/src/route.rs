@@ -81,6 +81,8 @@ pub struct Route {
     pub attributes: Arc<Attributes>,
     /// The Announcements that give it, in their order.
     pub sources: Arc<[Arc<Source>]>,
+    /// Whether routers should use it.
+    pub standing: Standing,
 }
 
 /// The attributes of a route that `sources`, in their order, give together.
@@ -115,8 +117,9 @@ pub fn merge(sources: &[Arc<Source>], standing: Standing) -> (Attributes, Vec<No
 }
 
 /// Folds the routes of decided addresses into those that go out: one per (prefix, neighbor). An aggregate is there while
-/// any address in it gives it, with the attributes of all Announcements that do.
-pub fn fold(routes: impl IntoIterator<Item = Route>, standing: Standing) -> Vec<Route> {
+/// any address in it gives it, with the attributes of all Announcements that do; it is the last resort only where it is
+/// that for all.
+pub fn fold(routes: impl IntoIterator<Item = Route>) -> Vec<Route> {
     let mut folded: BTreeMap<(IpNet, NeighborName), Route> = BTreeMap::new();
     for route in routes {
         match folded.entry((route.prefix, route.neighbor.clone())) {
@@ -125,9 +128,12 @@ pub fn fold(routes: impl IntoIterator<Item = Route>, standing: Standing) -> Vec<
             }
             std::collections::btree_map::Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
-                if let Some(sources) = union(&known.sources, &route.sources) {
-                    known.attributes = Arc::new(merge(&sources, standing).0);
-                    known.sources = sources;
+                let standing = known.standing.min(route.standing);
+                let sources = union(&known.sources, &route.sources);
+                if sources.is_some() || standing != known.standing {
+                    known.sources = sources.unwrap_or_else(|| known.sources.clone());
+                    known.standing = standing;
+                    known.attributes = Arc::new(merge(&known.sources, standing).0);
                 }
             }
         }

@@ -49,6 +49,8 @@ pub struct AddressView<'a> {
     pub address: IpAddr,
     /// The Services on it, in any order.
     pub sharers: Vec<Sharer<'a>>,
+    /// Whether it is out already: a node that leaves keeps for a moment what is out, and takes nothing new.
+    pub out: bool,
 }
 
 impl AddressView<'_> {

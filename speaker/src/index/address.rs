@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daymark_announce::gate::Servable;
-use daymark_announce::{AddressView, Drain, Export, Reason, Refusal, Sharer};
+use daymark_announce::{AddressView, Export, Refusal, Sharer, Verdict};
 use daymark_model::{AddressBlock, Family, Labels, ServiceKey, TrafficPolicy};
 
 use super::{Index, Output};
@@ -68,8 +68,9 @@ impl Addresses {
         self.all.range(block.first()..=block.last()).next().is_some()
     }
 
-    pub(super) fn any_out(&self) -> bool {
-        self.out > 0
+    /// How many are out.
+    pub(super) fn out(&self) -> usize {
+        self.out
     }
 
     fn set_state(&mut self, address: IpAddr, state: State) {
@@ -111,18 +112,9 @@ impl Index {
         let can_serve = sharers.iter().any(|s| s.endpoints.can_serve(s.service.policy));
         entry.note_servable(now, can_serve, sharers.iter().find_map(health_check));
 
-        let verdict = self.policy.decide(&AddressView { address, sharers }, &self.config.pools);
-        let (mut export, mut refusals) = (verdict.export, verdict.reasons);
-        if self.node.drain == Drain::Leaving
-            && !matches!(entry.state, State::Out(_))
-            && export.take().is_some()
-        {
-            refusals.extend(entry.holders.iter().map(|service| Refusal {
-                service: service.clone(),
-                address: Some(address),
-                reason: Reason::Draining,
-            }));
-        }
+        let is_out = matches!(entry.state, State::Out(_));
+        let Verdict { export, reasons: refusals } =
+            self.policy.decide(&AddressView { address, sharers, out: is_out }, &self.config.pools);
         if entry.refusals != refusals {
             entry.refusals = refusals;
             out.report = true;

@@ -1,45 +1,129 @@
-//! How a drain proceeds: the node's routes become the last resort, a moment later they are withdrawn.
+//! How a node leaves: its routes become the last resort, a moment later they are withdrawn.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use daymark_announce::Drain;
 
-/// Where a drain stands.
+/// Why a node leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// `spec.drain` of its Speaker.
+    Drain,
+    /// The label `node.kubernetes.io/exclude-from-external-load-balancers`.
+    ExclusionLabel,
+    /// The taint `node.kubernetes.io/out-of-service`.
+    OutOfService,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drain => "the drain",
+            Self::ExclusionLabel => "the exclusion label",
+            Self::OutOfService => "the out-of-service taint",
+        })
+    }
+}
+
+/// A step of leaving, as people read it in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Routes are the last resort from now on, and stay out so for a while.
+    Begun {
+        /// How many addresses are out.
+        addresses: usize,
+        /// For how long they stay.
+        wait: Duration,
+    },
+    /// It began with nothing that is out.
+    Hidden,
+    /// The routes are withdrawn.
+    Withdrawn {
+        /// How many addresses went.
+        addresses: usize,
+    },
+    /// The cause is gone.
+    Ended,
+}
+
+/// A step of leaving, with its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// Why.
+    pub cause: Cause,
+    /// What happens.
+    pub step: Step,
+}
+
+impl fmt::Display for Leaving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = self.cause;
+        match self.step {
+            Step::Begun { addresses, wait } => write!(
+                f,
+                "{cause} takes the node out: {} become the last resort (GRACEFUL_SHUTDOWN) and are withdrawn in {wait:?}",
+                routes(addresses)
+            ),
+            Step::Hidden => write!(f, "{cause} keeps the node out: nothing was announced"),
+            Step::Withdrawn { addresses } => {
+                write!(f, "{cause} took the node out: {} are withdrawn", routes(addresses))
+            }
+            Step::Ended => write!(f, "{cause} is gone and keeps the node out no longer"),
+        }
+    }
+}
+
+fn routes(addresses: usize) -> String {
+    match addresses {
+        1 => "the routes of 1 address".to_owned(),
+        _ => format!("the routes of {addresses} addresses"),
+    }
+}
+
+/// Where leaving stands.
 #[derive(Debug)]
-pub(super) struct DrainTimer {
-    /// How long the routes of a draining node stay out as the last resort, so that routers move traffic before they go.
+pub(super) struct LeaveTimer {
+    /// How long the routes stay out as the last resort, so that routers move traffic before they go.
     wait: Duration,
+    cause: Option<Cause>,
     state: Drain,
     done_at: Option<Instant>,
 }
 
-impl DrainTimer {
+impl LeaveTimer {
     pub(super) fn new(wait: Duration) -> Self {
-        Self { wait, state: Drain::No, done_at: None }
+        Self { wait, cause: None, state: Drain::No, done_at: None }
     }
 
-    /// The operator's word. Returns whether the state changed. With nothing announced there is nothing to wait for.
-    pub(super) fn set(&mut self, now: Instant, drain: bool, anything_out: bool) -> bool {
-        let before = self.state;
-        match (drain, self.state) {
-            (true, Drain::No) if anything_out => {
+    /// Why the node is to leave, if it is, while `out` addresses are out. Where nothing is out there is nothing to wait
+    /// for.
+    pub(super) fn set(&mut self, now: Instant, cause: Option<Cause>, out: usize) -> Option<Leaving> {
+        let (cause, step) = match (self.cause, cause) {
+            (None, Some(cause)) if out > 0 => {
                 self.state = Drain::Leaving;
                 self.done_at = Some(now + self.wait);
+                (cause, Step::Begun { addresses: out, wait: self.wait })
             }
-            (true, Drain::No) => self.state = Drain::Done,
-            (true, Drain::Leaving | Drain::Done) => {}
-            (false, _) => *self = Self::new(self.wait),
-        }
-        self.state != before
+            (None, Some(cause)) => {
+                self.state = Drain::Done;
+                (cause, Step::Hidden)
+            }
+            (Some(known), None) => {
+                *self = Self::new(self.wait);
+                return Some(Leaving { cause: known, step: Step::Ended });
+            }
+            (Some(_), Some(_)) | (None, None) => return None,
+        };
+        self.cause = Some(cause);
+        Some(Leaving { cause, step })
     }
 
-    /// Time has come to `now`. Returns whether the state changed.
-    pub(super) fn tick(&mut self, now: Instant) -> bool {
-        let done = self.done_at.is_some_and(|at| at <= now);
-        if done {
-            (self.state, self.done_at) = (Drain::Done, None);
-        }
-        done
+    /// Time has come to `now`. Returns why the routes are withdrawn, when they are.
+    pub(super) fn tick(&mut self, now: Instant) -> Option<Cause> {
+        self.done_at.take_if(|at| *at <= now)?;
+        self.state = Drain::Done;
+        self.cause
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {

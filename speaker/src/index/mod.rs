@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use daymark_announce::node::EXCLUDE_LABEL;
 use daymark_announce::{
-    Config, EndpointFold, Gate, GateSettings, NodeView, Observation, Policy, Probes, ProxyHealth,
+    Config, Drain, EndpointFold, Gate, GateSettings, NodeView, Observation, Policy, Probes, ProxyHealth,
     ServiceView, SliceView,
 };
 use daymark_bgp::RouteChange;
@@ -29,12 +30,13 @@ use daymark_model::{
 };
 
 use address::Addresses;
-use drain::DrainTimer;
+use drain::LeaveTimer;
+pub use drain::{Cause, Leaving, Step};
 pub use listing::{AddressListing, AddressState, ReasonListing, RouteListing, ServiceListing};
 use rib::Rib;
 use sources::Sources;
 
-/// How long the routes of a draining node stay out as the last resort, unless told otherwise.
+/// How long the routes of a leaving node stay out as the last resort, unless told otherwise.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
 /// Something that changed.
@@ -87,6 +89,8 @@ pub struct Output {
     pub probes: Option<Probes>,
     /// How long each address waited that went out through the gate.
     pub waits: Vec<Duration>,
+    /// How the node leaves and comes back.
+    pub leaving: Vec<Leaving>,
     /// Facts, reasons or problems changed: the Speaker's status may have to be written.
     pub report: bool,
 }
@@ -99,6 +103,7 @@ impl Output {
             && !self.synced
             && self.probes.is_none()
             && self.waits.is_empty()
+            && self.leaving.is_empty()
             && !self.report
     }
 }
@@ -119,7 +124,9 @@ pub struct Index {
     rib: Rib,
     gate: Gate,
     health: ProxyHealth,
-    drain: DrainTimer,
+    drain: LeaveTimer,
+    /// As a drain, for the label and the taint of the Node object.
+    exclusion: LeaveTimer,
     sources: Sources,
     synced: bool,
     probes: Probes,
@@ -146,7 +153,8 @@ impl Index {
             rib: Rib::default(),
             gate: Gate::new(gate),
             health: ProxyHealth::default(),
-            drain: DrainTimer::new(DRAIN_WAIT),
+            drain: LeaveTimer::new(DRAIN_WAIT),
+            exclusion: LeaveTimer::new(DRAIN_WAIT),
             sources: Sources::default(),
             synced: false,
             probes: Probes::default(),
@@ -154,9 +162,10 @@ impl Index {
         }
     }
 
-    /// Lets the routes of a draining node stay out for `wait` as the last resort, instead of five seconds.
+    /// Lets the routes of a leaving node stay out for `wait` as the last resort, instead of five seconds.
     pub fn with_drain_wait(mut self, wait: Duration) -> Self {
-        self.drain = DrainTimer::new(wait);
+        self.drain = LeaveTimer::new(wait);
+        self.exclusion = LeaveTimer::new(wait);
         self
     }
 
@@ -172,16 +181,20 @@ impl Index {
         self.gate.tick(now, &mut open);
         self.open(now, open, out);
         let health = self.health.tick(now);
-        let drain = self.drain.tick(now);
-        if health || drain {
+        let gone = [self.drain.tick(now), self.exclusion.tick(now)];
+        let out_before = self.addresses.out();
+        if health || gone != [None, None] {
             self.node_changed(out);
         }
         self.finish(now, out);
+        let withdrawn = Step::Withdrawn { addresses: out_before.saturating_sub(self.addresses.out()) };
+        out.leaving.extend(gone.into_iter().flatten().map(|cause| Leaving { cause, step: withdrawn }));
     }
 
     /// When [`Index::tick`] is to be called.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.gate.next_deadline(), self.drain.next_deadline()].into_iter().flatten().min()
+        let leaving = [self.drain.next_deadline(), self.exclusion.next_deadline()];
+        leaving.into_iter().chain([self.gate.next_deadline()]).flatten().min()
     }
 
     /// The node as decisions see it: what the Speaker reports as its facts.
@@ -202,6 +215,11 @@ impl Index {
     /// Whether all that was there at the start has been decided.
     pub fn is_synced(&self) -> bool {
         self.synced
+    }
+
+    /// How many addresses are out.
+    pub fn announced(&self) -> usize {
+        self.addresses.out()
     }
 
     /// How many addresses wait at the gate.
@@ -233,10 +251,10 @@ impl Index {
                     self.sessions_changed(out);
                 }
             }
-            Update::Node(Apply(_, facts)) => self.node_object_changed(facts, out),
+            Update::Node(Apply(_, facts)) => self.node_object_changed(now, facts, out),
             Update::Node(Reset(all)) => {
                 if let Some((_, facts)) = all.into_iter().next() {
-                    self.node_object_changed(facts, out);
+                    self.node_object_changed(now, facts, out);
                 }
             }
             // A Node object that is gone takes the speaker with it; until then its last word holds.
@@ -375,13 +393,15 @@ impl Index {
         }
     }
 
-    fn node_object_changed(&mut self, facts: NodeFacts, out: &mut Output) {
+    fn node_object_changed(&mut self, now: Instant, facts: NodeFacts, out: &mut Output) {
         if self.facts.as_ref() == Some(&facts) {
             return;
         }
         let same_sessions =
             self.facts.as_ref().is_some_and(|f| f.internal == facts.internal && f.labels == facts.labels);
+        let cause = exclusion(&facts);
         self.facts = Some(facts);
+        out.leaving.extend(self.exclusion.set(now, cause, self.addresses.out()));
         self.node_changed(out);
         if !same_sessions {
             self.sessions_changed(out);
@@ -395,7 +415,9 @@ impl Index {
         let identity_changed =
             (self.settings.asn, self.settings.router_id) != (settings.asn, settings.router_id);
         self.settings = settings;
-        if self.drain.set(now, settings.drain, self.addresses.any_out()) {
+        let cause = settings.drain.then_some(Cause::Drain);
+        if let Some(step) = self.drain.set(now, cause, self.addresses.out()) {
+            out.leaving.push(step);
             self.node_changed(out);
         }
         if identity_changed {
@@ -428,6 +450,7 @@ impl Index {
             labels: facts.map(|f| f.labels.clone()).unwrap_or_default(),
             drain: self.drain.state(),
             out_of_service: facts.is_some_and(|f| f.out_of_service),
+            leaving: self.exclusion.state() == Drain::Leaving,
             network_unavailable: facts.is_some_and(|f| f.network_unavailable),
             proxy: self.health.standing(),
             addresses: self.own_addresses(),
@@ -479,7 +502,7 @@ impl Index {
             for address in std::mem::take(&mut self.touched) {
                 self.decide(now, address, out);
             }
-            self.rib.flush(self.policy.standing(), &mut out.routes);
+            self.rib.flush(&mut out.routes);
             self.forget_pools();
         }
         let probes = self.gate.probes();
@@ -495,6 +518,12 @@ impl Index {
             self.config.pools.forget(|block| addresses.any_within(block));
         }
     }
+}
+
+/// What in the Node object takes the node out.
+fn exclusion(facts: &NodeFacts) -> Option<Cause> {
+    let excluded = facts.labels.contains_key(EXCLUDE_LABEL).then_some(Cause::ExclusionLabel);
+    excluded.or(facts.out_of_service.then_some(Cause::OutOfService))
 }
 
 /// The addresses that the Service holds.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use daymark_announce::{Attributes, Export, Route, Standing, fold};
+use daymark_announce::{Attributes, Export, Route, fold};
 use daymark_bgp::{RouteAttributes, RouteChange};
 use daymark_model::NeighborName;
 use ipnet::IpNet;
@@ -57,11 +57,11 @@ impl Rib {
     }
 
     /// Tells the neighbors what changed since the last time.
-    pub(super) fn flush(&mut self, standing: Standing, out: &mut BTreeMap<NeighborName, Vec<RouteChange>>) {
+    pub(super) fn flush(&mut self, out: &mut BTreeMap<NeighborName, Vec<RouteChange>>) {
         for prefix in std::mem::take(&mut self.dirty) {
             let Some(entry) = self.prefixes.get_mut(&prefix) else { continue };
             let mut next = Vec::new();
-            for route in folded(prefix, &entry.exports, standing) {
+            for route in folded(prefix, &entry.exports) {
                 let attributes = self
                     .attributes
                     .entry(route.attributes)
@@ -90,14 +90,14 @@ fn same(a: &Arc<Export>, b: &Arc<Export>) -> bool {
 }
 
 /// The routes of `prefix`, by neighbor.
-fn folded(prefix: IpNet, exports: &[(Arc<Export>, u32)], standing: Standing) -> Vec<Route> {
+fn folded(prefix: IpNet, exports: &[(Arc<Export>, u32)]) -> Vec<Route> {
     let routes = exports
         .iter()
         .flat_map(|(export, _)| export.routes(prefix.network()))
         .filter(|route| route.prefix == prefix);
     match exports {
         [_] => routes.collect(),
-        _ => fold(routes, standing),
+        _ => fold(routes),
     }
 }
 

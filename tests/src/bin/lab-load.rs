@@ -22,6 +22,10 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 const FAILURES_KEPT: usize = 1000;
 const PROGRESS: Duration = Duration::from_millis(250);
 
+/// An answer that takes longer was hardly answered at the first SYN.
+const SLOW: Duration = Duration::from_millis(500);
+const SLOW_KEPT: usize = 100;
+
 #[derive(Parser)]
 #[command(
     about = "Sends requests at a steady pace and reports what became of each, as JSON; SIGTERM ends it early"
@@ -140,6 +144,9 @@ async fn one(
         Ok(answer) => {
             tally.report.answered += 1;
             tally.times_us.push(micros(took));
+            if took > SLOW && tally.report.slow.len() < SLOW_KEPT {
+                tally.report.slow.push((millis(unix), millis(took)));
+            }
             *tally.report.answers_by_pod.entry(answer.pod).or_default() += 1;
             tally.report.clients_seen.insert(answer.client);
         }
@@ -203,7 +210,8 @@ fn body(received: &[u8]) -> Result<Option<&[u8]>> {
     if !head.starts_with("HTTP/1.1 200") {
         bail!("the answer is {}", head.lines().next().unwrap_or_default());
     }
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).context("no Content-Length")?;
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).context("no Content-Length")?;
     Ok(received.get(end + 4..end + 4 + length.trim().parse::<usize>()?))
 }
 

@@ -139,7 +139,7 @@ pub async fn wait_condition(
     .await
 }
 
-/// Waits until each router has exactly the paths to `address` by `nodes` (no path at all when there are none).
+/// Waits until each router, and its kernel, has exactly the paths to `address` by `nodes`.
 pub async fn routed_by(lab: &Lab, address: IpAddr, nodes: &[&str]) -> Result<()> {
     for router in lab.routers() {
         wait_for(format_args!("{} has {address} by {nodes:?}", router.name()), SOON, async || {
@@ -151,6 +151,9 @@ pub async fn routed_by(lab: &Lab, address: IpAddr, nodes: &[&str]) -> Result<()>
                 wanted.insert(if address.is_ipv4() { IpAddr::from(upstream.v4) } else { upstream.v6.into() });
             }
             ensure!(hops == wanted, "{hops:?}");
+            let kernel: BTreeSet<IpAddr> =
+                router.kernel_next_hops(address.into()).await?.into_iter().collect();
+            ensure!(kernel == wanted, "{hops:?}, and in its kernel {kernel:?}");
             Ok(())
         })
         .await?;

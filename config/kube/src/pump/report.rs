@@ -73,7 +73,7 @@ impl Reporter {
             }
         }
         self.unreadable = unreadable;
-        if !self.listed || self.attempts > 0 {
+        if !self.listed || self.attempts > 1 {
             info!(kind = %self.kind, objects, "listed");
         }
         self.listed = true;
@@ -81,7 +81,7 @@ impl Reporter {
     }
 
     pub(super) fn watching(&mut self) {
-        if self.attempts > 0 {
+        if self.attempts > 1 {
             info!(kind = %self.kind, "watching again");
         }
         self.works();
@@ -129,8 +129,8 @@ impl Reporter {
         }
         self.context.metrics.synced.get_or_create(&self.label).set(0);
         let text = remedy.map_or_else(|| failure.to_string(), |remedy| remedy.text.clone());
-        // The first, then ever fewer: a line says something only once.
-        if self.attempts.is_power_of_two() {
+        // Ever fewer, and none for a connection that breaks and is there again: a line says something only once.
+        if self.attempts.is_power_of_two() && (remedy.is_some() || self.attempts > 1) {
             match remedy {
                 Some(_) => warn!(kind = %self.kind, attempt = self.attempts, error = %failure, "{text}"),
                 None => {

@@ -63,11 +63,13 @@ impl Meta {
             .unwrap_or_default()
     }
 
-    /// The field manager that last wrote its status.
-    pub fn status_writer(&self) -> Option<&str> {
+    /// The field manager, other than Daymark's, that last wrote its status.
+    pub fn foreign_status_writer(&self) -> Option<&str> {
         let writers = self.managed_fields.iter().flatten();
         let status = writers.filter(|w| w.subresource.as_deref() == Some("status"));
-        status.max_by_key(|w| w.time.as_deref()).and_then(|w| w.manager.as_deref())
+        // Times have whole seconds: in a quarrel the last writer cannot be told from us by them.
+        let foreign = status.filter(|w| !w.manager.as_deref().unwrap_or_default().starts_with("daymark-"));
+        foreign.max_by_key(|w| w.time.as_deref()).and_then(|w| w.manager.as_deref())
     }
 
     /// Its labels; empty when it has none.

@@ -55,7 +55,7 @@ pub fn service(service: &Service) -> Option<ServiceView> {
         deleting: meta.deletion_timestamp.is_some(),
         ingress,
         condition,
-        ingress_manager: meta.status_writer().map(str::to_owned),
+        ingress_manager: meta.foreign_status_writer().map(str::to_owned),
     })
 }
 
@@ -113,6 +113,7 @@ mod tests {
                 "managedFields": [
                     {"manager": "old", "subresource": "status", "time": "2026-01-01T00:00:00Z"},
                     {"manager": "rival", "subresource": "status", "time": "2026-01-02T00:00:00Z"},
+                    {"manager": "daymark-controller", "subresource": "status", "time": "2026-01-02T00:00:00Z"},
                     {"manager": "kubectl", "time": "2026-01-03T00:00:00Z", "fieldsV1": {"f:x": {}}},
                 ],
             },

@@ -1,4 +1,4 @@
-//! A rival that overwrites the addresses we write.
+//! A rival that overwrites what we write into a status: the addresses, or our condition.
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use daymark_model::Timestamp;
 
 use super::input::Source;
+use super::services::WrittenStatus;
 use super::{Assigner, InFlight, Item, Overtaken};
 use crate::io::{WriteId, WriteResult, Written};
 use crate::view::{ClaimView, ServiceView};
@@ -69,10 +70,17 @@ impl Assigner {
 
     fn status_written(&mut self, now: Timestamp, record: &InFlight, view: ServiceView) {
         let key = view.key.clone();
-        if let Some(service) = self.index.services.get_mut(&key).filter(|s| s.view.uid == view.uid) {
-            service.written = Some(view.ingress.clone());
-        }
+        let written = WrittenStatus::of(&view);
+        let answered = view.resource_version.clone();
+        let uid = view.uid.clone();
         self.see_service(now, Arc::new(view), Source::Answer);
+        if let Some(service) = self.index.services.get_mut(&key).filter(|s| s.view.uid == uid) {
+            service.written = Some(written);
+            service.writing = None;
+            if answered.is_older_than(&service.view.resource_version) {
+                self.look_for_rival(now, &key);
+            }
+        }
         if let (Some((key, uid)), Some(news)) = (&record.service, record.news.clone()) {
             self.tell(key, uid, news);
         }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use daymark_model::{Labels, LoadBalancerProfile, NamespaceName, Pool, PoolName, ServiceKey, Timestamp, Uid};
 
 use super::services::Service;
-use super::status::same_ingress;
 use super::{Assigner, Item};
 use crate::io::Input;
 use crate::profiles::ProfileTable;
@@ -109,21 +108,26 @@ impl Assigner {
             return;
         }
         service.pause.refreshed();
-        let ours = self.index.profiles.profile_for(view.class.as_deref()).is_some() && view.is_load_balancer;
-        let overwritten = source == Source::Watch
-            && ours
-            && service.written.as_ref().is_some_and(|written| !same_ingress(written, &view.ingress));
-        let mut steps_back = false;
-        if overwritten {
-            service.written = None;
-            steps_back = service.contest.overwritten(now);
-        }
         let before = std::mem::replace(&mut service.view, view.clone());
-        if steps_back {
-            let manager = view.ingress_manager.clone().unwrap_or_else(|| "another controller".to_owned());
-            self.tell_refusal(&key, &view.uid, &Refusal::StatusContested { manager });
+        if source == Source::Watch {
+            self.look_for_rival(now, &key);
         }
         self.service_seen(Some(&before), &view);
+    }
+
+    /// Counts it when somebody else has written over the status that we wrote.
+    pub(super) fn look_for_rival(&mut self, now: Timestamp, key: &ServiceKey) {
+        let Some(service) = self.index.services.get_mut(key) else { return };
+        let view = service.view.clone();
+        let ours = self.index.profiles.profile_for(view.class.as_deref()).is_some() && view.is_load_balancer;
+        if !ours || !service.is_overwritten() {
+            return;
+        }
+        service.written = None;
+        if service.contest.overwritten(now) {
+            let manager = view.ingress_manager.clone().unwrap_or_else(|| "another controller".to_owned());
+            self.tell_refusal(key, &view.uid, &Refusal::StatusContested { manager });
+        }
     }
 
     fn put_new_service(&mut self, view: &Arc<ServiceView>) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use daymark_model::{Holder, Reason, ServiceKey, Timestamp};
 
 use super::decide::{Act, Assignment, Choice, Plan};
-use super::services::Standing;
+use super::services::{Standing, WrittenStatus};
 use super::status::{self, Statement};
 use super::waiting::WaitKey;
 use super::{Assigner, InFlight, Item};
@@ -89,7 +89,7 @@ impl Assigner {
             return None;
         }
         if let Some(manager) = self.rival(now, &view.key) {
-            return self.say_contested(now, view, manager);
+            return self.say_contested(now, view, &assignment, manager);
         }
         if let Some(statement) = status::assigned(&self.index, view, &assignment, now) {
             return Some(self.patch(view, statement));
@@ -192,6 +192,9 @@ impl Assigner {
         // Until the answer is there, nobody else may have what the status is about to show.
         let announced: Vec<IpAddr> = statement.patch.ingress.iter().flatten().filter_map(|i| i.ip).collect();
         self.intend(&view.key, &announced);
+        if let Some(service) = self.index.services.get_mut(&view.key) {
+            service.writing = Some(WrittenStatus::by(&statement.patch, view));
+        }
         let record = InFlight {
             service: Some((view.key.clone(), view.uid.clone())),
             claim: None,
@@ -216,7 +219,13 @@ impl Assigner {
     }
 
     /// Says so once in the condition; a rival that overwrites that too has the last word.
-    fn say_contested(&mut self, now: Timestamp, view: &ServiceView, manager: String) -> Option<Write> {
+    fn say_contested(
+        &mut self,
+        now: Timestamp,
+        view: &ServiceView,
+        assignment: &Assignment,
+        manager: String,
+    ) -> Option<Write> {
         let service = self.index.services.get_mut(&view.key)?;
         if service.contest.is_said() {
             return None;
@@ -224,7 +233,7 @@ impl Assigner {
         service.contest.say();
         let refusal = Refusal::StatusContested { manager };
         self.stands(&view.key, Standing::Waiting(refusal.code()));
-        let statement = status::contested(view, &refusal, now)?;
+        let statement = status::contested(&self.index, view, assignment, &refusal, now)?;
         Some(self.patch(view, statement))
     }
 

@@ -8,8 +8,10 @@ use daymark_model::{ServiceKey, Timestamp, Uid};
 
 use super::contest::Contest;
 use super::pause::Pause;
+use super::status::same_ingress;
 use super::waiting::WaitKey;
-use crate::view::{Ingress, ServiceView};
+use crate::io::{ConditionPatch, StatusPatch};
+use crate::view::{AddressCondition, Ingress, ServiceView};
 
 /// A Service.
 #[derive(Debug, Clone)]
@@ -20,8 +22,10 @@ pub struct Service {
     pub intended: Vec<IpAddr>,
     /// Whether a write for it is in flight.
     pub in_flight: bool,
-    /// The ingress that we last wrote.
-    pub written: Option<Vec<Ingress>>,
+    /// What we last wrote into its status.
+    pub written: Option<WrittenStatus>,
+    /// What our last write of its status leaves there; the watch may tell it before the answer does.
+    pub writing: Option<WrittenStatus>,
     /// Who else writes its status.
     pub contest: Contest,
     /// When it is tried again after a failure.
@@ -30,6 +34,39 @@ pub struct Service {
     pub waits: Option<Vec<WaitKey>>,
     /// How it stands.
     pub standing: Standing,
+}
+
+/// What we wrote into a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenStatus {
+    ingress: Vec<Ingress>,
+    condition: Option<AddressCondition>,
+}
+
+impl WrittenStatus {
+    /// What `view`, the answer to a write of ours, shows.
+    pub fn of(view: &ServiceView) -> Self {
+        Self { ingress: view.ingress.clone(), condition: view.condition.clone() }
+    }
+
+    /// What `patch` leaves in the status of `view`.
+    pub fn by(patch: &StatusPatch, view: &ServiceView) -> Self {
+        let condition = match &patch.condition {
+            ConditionPatch::Set(condition) => Some(condition.clone()),
+            ConditionPatch::Remove => None,
+        };
+        Self { ingress: patch.ingress.clone().unwrap_or_else(|| view.ingress.clone()), condition }
+    }
+
+    /// Whether `view` still shows it; when the condition last changed is not compared.
+    pub fn is_shown_by(&self, view: &ServiceView) -> bool {
+        let same_condition = match (&self.condition, &view.condition) {
+            (None, None) => true,
+            (Some(a), Some(b)) => (a.status, &a.reason, &a.message) == (b.status, &b.reason, &b.message),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        same_condition && same_ingress(&self.ingress, &view.ingress)
+    }
 }
 
 /// How a Service stands.
@@ -52,11 +89,19 @@ impl Service {
             intended: Vec::new(),
             in_flight: false,
             written: None,
+            writing: None,
             contest: Contest::default(),
             pause: Pause::default(),
             waits: None,
             standing: Standing::default(),
         }
+    }
+
+    /// Whether somebody else has written what it shows over what we wrote.
+    pub fn is_overwritten(&self) -> bool {
+        let shows = |status: &WrittenStatus| status.is_shown_by(&self.view);
+        self.written.as_ref().is_some_and(|written| !shows(written))
+            && !self.writing.as_ref().is_some_and(shows)
     }
 
     /// Its place among Services: the oldest first.

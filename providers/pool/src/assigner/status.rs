@@ -78,9 +78,19 @@ pub fn released(index: &Index, view: &ServiceView) -> Option<Statement> {
 }
 
 /// The patch that says that a rival writes the status, and leaves the rival's addresses alone; `None` when it says so.
-pub fn contested(view: &ServiceView, refusal: &Refusal, now: Timestamp) -> Option<Statement> {
+///
+/// Where the rival leaves our addresses in place they are still assigned.
+pub fn contested(
+    index: &Index,
+    view: &ServiceView,
+    assignment: &Assignment,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> Option<Statement> {
     let message = refusal.to_string();
-    let status = ConditionStatus::False;
+    let ours = ingress_of(index, view, assignment);
+    let is_shown = !ours.is_empty() && same_ingress(&view.ingress, &ours);
+    let status = if is_shown { ConditionStatus::True } else { ConditionStatus::False };
     if view
         .condition
         .as_ref()
@@ -174,7 +184,8 @@ fn news(view: &ServiceView, assignment: &Assignment, reason: &'static str, messa
         return None;
     }
     if was_true {
-        let text = format!("changed from {} to {message}", list(&shown));
+        let text =
+            format!("was {}, is now {}", list(&shown), if message.is_empty() { "nothing" } else { &message });
         return Some(News { kind: EventKind::Changed, reason: "AddressChanged", text });
     }
     let text = format!("assigned {message}");

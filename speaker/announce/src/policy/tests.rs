@@ -71,6 +71,8 @@ struct World {
     config: Config,
     services: Vec<(ServiceView, Labels, Endpoints)>,
     address: IpAddr,
+    /// Whether the address is out already.
+    out: bool,
 }
 
 fn world() -> World {
@@ -89,6 +91,7 @@ fn world() -> World {
         },
         services: vec![service("web", TrafficPolicy::Cluster, endpoints(1, 0, 3, 0))],
         address: VIP.parse().unwrap(),
+        out: false,
     }
 }
 
@@ -124,7 +127,7 @@ impl World {
                 endpoints: *endpoints,
             })
             .collect();
-        decide(&AddressView { address: self.address, sharers }, &self.node, &self.config)
+        decide(&AddressView { address: self.address, sharers, out: self.out }, &self.node, &self.config)
     }
 
     fn codes(&self) -> Vec<&'static str> {
@@ -383,9 +386,18 @@ fn announcements_of_different_lengths_give_several_prefixes() {
 
 #[test]
 fn a_demoted_or_leaving_node_is_the_last_resort() {
-    let spoils: [fn(&mut NodeView); 2] = [|n| n.proxy = ProxyStanding::Demoted, |n| n.drain = Drain::Leaving];
+    let spoils: [fn(&mut NodeView); 4] = [
+        |n| n.proxy = ProxyStanding::Demoted,
+        |n| n.drain = Drain::Leaving,
+        |n| (n.out_of_service, n.leaving) = (true, true),
+        |n| {
+            n.labels.insert(crate::node::EXCLUDE_LABEL.into(), String::new());
+            n.leaving = true;
+        },
+    ];
     for spoil in spoils {
         let mut world = world();
+        world.out = true;
         let target = bgp(&mut world.config.announcements[0]);
         (target.local_preference, target.prepend) = (Some(200), 1);
         spoil(&mut world.node);
@@ -396,6 +408,34 @@ fn a_demoted_or_leaving_node_is_the_last_resort() {
         assert_eq!(attributes.communities, [shutdown].into());
         assert_eq!((attributes.local_preference, attributes.prepend), (Some(0), 4));
     }
+}
+
+#[test]
+fn a_leaving_node_takes_nothing_new() {
+    let mut world = world();
+    world.node.drain = Drain::Leaving;
+    assert_eq!(world.codes(), ["Draining"]);
+    world.node.drain = Drain::No;
+    (world.node.out_of_service, world.node.leaving) = (true, true);
+    assert_eq!(world.codes(), ["OutOfService"]);
+    world.out = true;
+    assert_eq!(world.routes().len(), 1);
+    world.node.drain = Drain::Done;
+    assert_eq!(world.codes(), ["Draining", "OutOfService"], "the drain is over");
+}
+
+#[test]
+fn what_ignores_the_exclusion_label_does_not_leave() {
+    let mut world = world();
+    world.out = true;
+    world.config.announcements[0].ignore_exclude_label = true;
+    world.config.announcements.push(announcement("other", 2, BgpAnnouncement::default()));
+    let before = world.decide().routes;
+    assert_eq!(before[0].sources.len(), 2);
+    world.node.labels.insert(crate::node::EXCLUDE_LABEL.into(), String::new());
+    world.node.leaving = true;
+    let routes = world.decide().routes;
+    assert_eq!((routes.len(), routes[0].sources.len(), routes[0].standing), (1, 1, Standing::Normal));
 }
 
 fn any_world() -> impl Strategy<Value = World> {
@@ -430,11 +470,12 @@ fn any_world() -> impl Strategy<Value = World> {
     (
         proptest::collection::vec(one_service, 0..4),
         proptest::collection::vec(one_announcement, 0..5),
-        any::<[bool; 6]>(),
+        any::<[bool; 8]>(),
         0..40_u8,
     )
-        .prop_map(|(services, mut announcements, [b, c, d, e, f, g], rare)| {
+        .prop_map(|(services, mut announcements, [b, c, d, e, f, g, leaving, out], rare)| {
             let mut world = world();
+            (world.node.leaving, world.out) = (leaving && d && e, out);
             announcements.sort_by(|x, y| x.name.cmp(&y.name));
             announcements.dedup_by(|x, y| x.name == y.name);
             world.services = services;
@@ -483,7 +524,9 @@ proptest! {
             return Ok(());
         }
         let node = &world.node;
-        prop_assert!(node.drain != Drain::Done && !node.out_of_service && !node.network_unavailable);
+        prop_assert!(node.drain != Drain::Done && !node.network_unavailable);
+        prop_assert!(!node.out_of_service || (node.leaving && world.out));
+        prop_assert!(node.drain == Drain::No || world.out, "a draining node takes nothing new");
         prop_assert!(!node.next_hops.contains(&world.address));
         for route in &decision.routes {
             let neighbor = world.config.neighbors.iter().find(|n| n.name == route.neighbor).unwrap();
@@ -493,7 +536,7 @@ proptest! {
             for source in route.sources.iter() {
                 let by = world.config.announcements.iter().find(|a| a.name == source.announcement).unwrap();
                 prop_assert!(by.node_selector.is_none());
-                prop_assert!(!node.excluded() || by.ignore_exclude_label);
+                prop_assert!(!node.excluded() || by.ignore_exclude_label || (node.leaving && world.out));
                 prop_assert!(by.pools.as_ref().is_none_or(|p| p.iter().any(|n| n.as_str() == "main")));
                 let carried = world.services.iter().any(|(service, _, counts)| {
                     service.assigned
@@ -508,7 +551,6 @@ proptest! {
     #[test]
     fn folding_is_idempotent_and_blind_to_order(world in any_world()) {
         let decision = world.decide();
-        let standing = if world.node.drain == Drain::Leaving { Standing::LastResort } else { Standing::Normal };
         let mut other = world;
         other.address = "192.0.2.77".parse().unwrap();
         for (service, ..) in &mut other.services {
@@ -517,9 +559,9 @@ proptest! {
         other.services.truncate(1);
         let mut all = decision.routes;
         all.extend(other.decide().routes);
-        let folded = crate::fold(all.clone(), standing);
-        prop_assert_eq!(&folded, &crate::fold(folded.clone(), standing));
+        let folded = crate::fold(all.clone());
+        prop_assert_eq!(&folded, &crate::fold(folded.clone()));
         all.reverse();
-        prop_assert_eq!(&folded, &crate::fold(all, standing));
+        prop_assert_eq!(&folded, &crate::fold(all));
     }
 }

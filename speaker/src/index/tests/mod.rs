@@ -5,11 +5,23 @@ mod world;
 use std::time::Duration;
 
 use daymark_announce::{Conditions, Drain, GateSettings, ProxyStanding};
-use daymark_model::{Family, StandardCommunity, TrafficPolicy};
+use daymark_kube::views::node::NodeFacts;
+use daymark_model::{Family, TrafficPolicy};
 use world::*;
 
 const VIP: &str = "192.0.2.10";
 const VIP6: &str = "2001:db8::10";
+const LAST_RESORT: &str = "+192.0.2.10/32 tor 65535:0 lp=0 prepend=3";
+
+fn excluded() -> NodeFacts {
+    let mut facts = facts();
+    facts.labels.insert(daymark_announce::node::EXCLUDE_LABEL.into(), String::new());
+    facts
+}
+
+fn out_of_service() -> NodeFacts {
+    NodeFacts { out_of_service: true, ..facts() }
+}
 
 #[test]
 fn nothing_goes_out_before_everything_is_known() {
@@ -240,23 +252,107 @@ fn what_identifies_the_node_concerns_the_sessions() {
 }
 
 #[test]
-fn the_exclusion_label_withdraws_and_its_end_announces() {
+fn the_exclusion_label_and_the_taint_shut_down_gracefully() {
+    for (facts, reason, name) in [
+        (excluded(), "NodeExcluded", "the exclusion label"),
+        (out_of_service(), "OutOfService", "the out-of-service taint"),
+    ] {
+        let mut world = World::serving(&[("web", VIP)]);
+        let said = world.node(facts);
+        assert_eq!(said.lines, [LAST_RESORT]);
+        assert!(
+            said.leaving[0].starts_with(&format!("{name} takes the node out: the routes of 1 ")),
+            "{said:?}"
+        );
+        assert!(world.reasons("web").is_empty());
+        assert_eq!(world.problems(), [format!("Node/node-a {reason}")]);
+        world.apply_slice(slice("api", &[("10.0.0.7", "node-b")]));
+        world.apply_service(service("api", &["192.0.2.11"]));
+        assert!(world.serve().is_empty(), "a leaving node takes nothing new");
+        assert_eq!(world.reasons("api"), [reason]);
+
+        world.now = world.index.next_deadline().unwrap();
+        let said = world.tick();
+        assert_eq!(said.lines, ["-192.0.2.10/32 tor"]);
+        assert_eq!(
+            said.leaving,
+            [format!("{name} took the node out: the routes of 1 address are withdrawn")]
+        );
+        assert_eq!(world.reasons("web"), [reason]);
+        assert_eq!(world.index.next_deadline(), None);
+
+        assert_eq!(
+            world.node(self::facts()).leaving,
+            [format!("{name} is gone and keeps the node out no longer")]
+        );
+        assert_eq!(world.serve(), ["+192.0.2.10/32 tor", "+192.0.2.11/32 tor"]);
+    }
+}
+
+#[test]
+fn an_exclusion_that_ends_in_time_withdraws_nothing() {
     let mut world = World::serving(&[("web", VIP)]);
-    let mut excluded = facts();
-    excluded.labels.insert(daymark_announce::node::EXCLUDE_LABEL.into(), String::new());
-    assert_eq!(world.node(excluded).lines, ["-192.0.2.10/32 tor"]);
-    assert_eq!(world.reasons("web"), ["NodeExcluded"]);
-    assert_eq!(world.problems(), ["Node/node-a NodeExcluded"]);
-    world.node(facts());
-    assert_eq!(world.serve(), ["+192.0.2.10/32 tor"]);
+    assert_eq!(world.node(excluded()).lines, [LAST_RESORT]);
+    assert_eq!(world.node(facts()).lines, ["+192.0.2.10/32 tor"], "no gate: it was out all the time");
+    assert_eq!(world.index.next_deadline(), None);
+}
+
+#[test]
+fn a_speaker_that_starts_excluded_announces_nothing_and_waits_for_nothing() {
+    for facts in [excluded(), out_of_service()] {
+        let mut world = World::serving(&[("web", VIP)]);
+        world.node(facts);
+        let mut fresh = world.restarted();
+        assert!(fresh.serve().is_empty());
+        assert!(!fresh.index.node().leaving);
+        assert_eq!(fresh.index.next_deadline(), None);
+        assert!(fresh.routers.is_empty());
+    }
+}
+
+#[test]
+fn what_ignores_the_exclusion_label_stays() {
+    let mut world = World::serving(&[("web", VIP), ("api", "192.0.2.11")]);
+    let (mut stays, mut leaves) = (announcement("stays", 1), announcement("leaves", 2));
+    (stays.service_selector, leaves.service_selector) = (Some(app("web")), Some(app("api")));
+    stays.ignore_exclude_label = true;
+    assert!(world.announcements([stays, leaves]).lines.is_empty());
+    assert_eq!(world.node(excluded()).lines, [LAST_RESORT.replace(".10", ".11")]);
+    world.now = world.index.next_deadline().unwrap();
+    assert_eq!(world.tick().lines, ["-192.0.2.11/32 tor"]);
+    assert!(world.node(facts()).lines.is_empty());
+    assert_eq!(world.serve(), ["+192.0.2.11/32 tor"]);
+}
+
+#[test]
+fn an_aggregate_stays_normal_while_an_address_in_it_does() {
+    let mut world = World::serving(&[("web", VIP), ("api", "192.0.2.11")]);
+    let (mut stays, mut leaves) = (announcement("stays", 1), announcement("leaves", 2));
+    (stays.service_selector, leaves.service_selector) = (Some(app("web")), Some(app("api")));
+    stays.ignore_exclude_label = true;
+    bgp(&mut stays).aggregate_v4 = Some(24);
+    bgp(&mut leaves).aggregate_v4 = Some(24);
+    world.announcements([stays, leaves]);
+    assert!(world.node(excluded()).lines.is_empty());
+    world.now = world.index.next_deadline().unwrap();
+    assert!(world.tick().lines.is_empty());
+    assert_eq!(world.delete_service("web").lines, ["-192.0.2.0/24 tor"]);
+}
+
+#[test]
+fn the_wait_of_a_leaving_node_can_be_set() {
+    let mut world = World::serving(&[("web", VIP)]);
+    world.index = world.index.with_drain_wait(Duration::from_secs(30));
+    world.node(excluded());
+    assert_eq!(world.index.next_deadline(), Some(world.now + Duration::from_secs(30)));
 }
 
 #[test]
 fn a_drain_shuts_down_gracefully() {
     let mut world = World::serving(&[("web", VIP)]);
-    let shutdown = StandardCommunity::GRACEFUL_SHUTDOWN.to_string();
     let said = world.speaker(settings(true, 65_000));
-    assert_eq!(said.lines, [format!("+192.0.2.10/32 tor {shutdown} lp=0 prepend=3")]);
+    assert_eq!(said.lines, [LAST_RESORT]);
+    assert!(said.leaving[0].starts_with("the drain takes the node out"), "{said:?}");
     assert_eq!(world.index.node().drain, Drain::Leaving);
     world.apply_slice(slice("api", &[("10.0.0.7", "node-b")]));
     world.apply_service(service("api", &["192.0.2.11"]));
@@ -420,11 +516,7 @@ mod history {
             }
             Step::Serve => _ = world.serve(),
             Step::Exclude(excluded) => {
-                let mut facts = facts();
-                if *excluded {
-                    facts.labels.insert(daymark_announce::node::EXCLUDE_LABEL.into(), String::new());
-                }
-                world.node(facts);
+                world.node(if *excluded { super::excluded() } else { facts() });
             }
             Step::Drain(drain) => _ = world.speaker(settings(*drain, 65_000)),
             Step::Aggregate(aggregate) => {

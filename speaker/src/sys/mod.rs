@@ -1,0 +1,5 @@
+//! What the system offers to unsafe code only: small functions that are safe to call.
+
+#![allow(unsafe_code)]
+
+pub mod memory;
