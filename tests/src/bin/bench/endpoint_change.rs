@@ -32,6 +32,8 @@ const PORT: u16 = 179;
 /// Changes per second.
 const RATE: u32 = 10;
 const LIMIT: Duration = Duration::from_secs(60);
+/// nft reads the whole ruleset before it shows what is new: minutes beside 10,000 Services.
+const MONITOR_LIMIT: Duration = Duration::from_secs(240);
 
 /// When what happened to a Service was seen, by its address.
 type Moments = HashMap<IpAddr, SystemTime>;
@@ -54,6 +56,9 @@ pub async fn run(book: &mut Book, lab: &Lab, size: Size) -> Result<()> {
     for target in &targets {
         withdrawn.add_ms(milliseconds(events[&target.address], wire[&target.address]));
     }
+    let name = |what: &str| format!("endpoint-{what}-{}-services", size.services);
+    book.add(Figure::new(name("withdraw-p50"), withdrawn.percentile(50), "ms"))?;
+    book.add(Figure::new(name("withdraw-p99"), withdrawn.percentile(99), "ms").budget(Budget::Below(5.0)))?;
     memory::proxy_settled(lab.node("n1")?).await?;
 
     let (alone, busy) = targets.split_at(size.changes_alone);
@@ -72,9 +77,6 @@ pub async fn run(book: &mut Book, lab: &Lab, size: Size) -> Result<()> {
     wire.extend(seen.1);
     let programmed = rules.collect(&targets).await?;
 
-    let name = |what: &str| format!("endpoint-{what}-{}-services", size.services);
-    book.add(Figure::new(name("withdraw-p50"), withdrawn.percentile(50), "ms"))?;
-    book.add(Figure::new(name("withdraw-p99"), withdrawn.percentile(99), "ms").budget(Budget::Below(5.0)))?;
     for (how, targets) in [("announce", alone), ("announce-busy", busy)] {
         let since = |from: &Moments| {
             let mut latencies = Latencies::default();
@@ -220,7 +222,7 @@ impl RuleMonitor {
             }
         });
         let mut monitor = Self { _child: child, elements };
-        wait_for("nft monitor to show an element", LIMIT, async || monitor.shows_news(netns).await).await?;
+        wait_for("nft monitor to show an element", MONITOR_LIMIT, async || monitor.shows_news(netns).await).await?;
         netns.nft("delete table ip daymark-bench\n").await?;
         Ok(monitor)
     }
