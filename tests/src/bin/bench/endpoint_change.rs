@@ -222,7 +222,8 @@ impl RuleMonitor {
             }
         });
         let mut monitor = Self { _child: child, elements };
-        wait_for("nft monitor to show an element", MONITOR_LIMIT, async || monitor.shows_news(netns).await).await?;
+        wait_for("nft monitor to show an element", MONITOR_LIMIT, async || monitor.shows_news(netns).await)
+            .await?;
         netns.nft("delete table ip daymark-bench\n").await?;
         Ok(monitor)
     }
