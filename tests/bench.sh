@@ -20,6 +20,5 @@ for row in "$@"; do
     arguments+=(--only "$row")
 done
 [[ ${QUICK:-0} == 0 ]] || arguments+=(--quick)
-# What is logged costs time that nobody ordered: the daemons log as they do by default.
-export RUST_LOG=${RUST_LOG:-info} RUST_LIB_BACKTRACE=0
+export RUST_LIB_BACKTRACE=0
 exec "${CARGO_TARGET_DIR:-target}/release/bench" "${arguments[@]}"
