@@ -8,6 +8,7 @@ pub mod address;
 pub mod announcement;
 pub mod bgp;
 pub mod claim;
+pub mod interface;
 pub mod name;
 pub mod neighbor;
 pub mod pool;
@@ -18,11 +19,15 @@ pub mod service;
 pub mod time;
 
 pub use address::{AddressBlock, AddressError, Family};
-pub use announcement::{Announcement, AnnouncementTarget, BgpAnnouncement};
+pub use announcement::{
+    Announcement, AnnouncementTarget, BgpAnnouncement, Failback, InterfacePattern, L2Announcement,
+    PreferredNodes, TimingProfile,
+};
 pub use bgp::{
     Asn, Community, CommunityError, ExtendedCommunity, LargeCommunity, RouterId, StandardCommunity,
 };
 pub use claim::{Claim, ClaimState, Holder};
+pub use interface::{Interface, InterfaceIndex, MacAddr, MacAddrError};
 pub use name::{
     AnnouncementName, Name, NamespaceName, NeighborName, NodeName, PoolName, ProfileName, ServiceKey,
     ServiceName, Uid,
