@@ -2,25 +2,21 @@
 //! when the wire says so.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
-use std::process::Stdio;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use daymark_tests::netns::Netns;
 use daymark_tests::network::Network;
-use daymark_tests::{Context, Lab, Result, bail, wait_for};
+use daymark_tests::{Context, Lab, Result};
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
-use tokio::sync::mpsc;
-use tokio::time::{interval, timeout};
+use tokio::time::interval;
 
 use crate::collector::Collector;
 use crate::create::milliseconds;
 use crate::figure::{Book, Budget, Figure};
 use crate::latency::Latencies;
 use crate::population::{self, SERVICES, SLICES};
+use crate::rules::RuleMonitor;
 use crate::server::{self, List, Object, Service, Watch};
 use crate::stage::{Size, neighbor};
 use crate::{memory, progress};
@@ -32,8 +28,6 @@ const PORT: u16 = 179;
 /// Changes per second.
 const RATE: u32 = 10;
 const LIMIT: Duration = Duration::from_secs(60);
-/// nft reads the whole ruleset before it shows what is new: minutes beside 10,000 Services.
-const MONITOR_LIMIT: Duration = Duration::from_secs(240);
 
 /// When what happened to a Service was seen, by its address.
 type Moments = HashMap<IpAddr, SystemTime>;
@@ -75,7 +69,7 @@ pub async fn run(book: &mut Book, lab: &Lab, size: Size) -> Result<()> {
     let seen = change(&client, &mut collector, busy, Change::Back).await?;
     events.extend(seen.0);
     wire.extend(seen.1);
-    let programmed = rules.collect(&targets).await?;
+    let programmed = rules.collect(targets.iter().map(|target| target.address), LIMIT).await?;
 
     for (how, targets) in [("announce", alone), ("announce-busy", busy)] {
         let since = |from: &Moments| {
@@ -190,63 +184,4 @@ async fn announced(collector: &mut Collector, count: usize) -> Result<()> {
         found.extend(update.with_context(|| format!("{} of {count}", found.len()))?.announced);
     }
     Ok(())
-}
-
-/// What kube-proxy writes into nftables.
-struct RuleMonitor {
-    _child: Child,
-    elements: mpsc::UnboundedReceiver<(SystemTime, IpAddr)>,
-}
-
-impl RuleMonitor {
-    /// Starts it and waits until it shows what is new: reading a large ruleset takes it a while.
-    async fn start(netns: &Netns) -> Result<Self> {
-        // nft keeps its output back when it is no terminal.
-        let mut command = netns.command("stdbuf");
-        command.args(["-oL", "nft", "-n", "monitor", "new", "elements"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-        let (sender, elements) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                let at = SystemTime::now();
-                // add element ip kube-proxy service-ips { 192.0.2.1 . tcp . 80 : goto external-… }
-                let element = line.split_once(" service-ips {").or_else(|| line.split_once(" probe {"));
-                let words = element.into_iter().flat_map(|(_, element)| element.split_whitespace());
-                for address in words.filter_map(|word| word.parse::<Ipv4Addr>().ok()) {
-                    if sender.send((at, address.into())).is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        let mut monitor = Self { _child: child, elements };
-        wait_for("nft monitor to show an element", MONITOR_LIMIT, async || monitor.shows_news(netns).await)
-            .await?;
-        netns.nft("delete table ip daymark-bench\n").await?;
-        Ok(monitor)
-    }
-
-    async fn shows_news(&mut self, netns: &Netns) -> Result<()> {
-        let script = "add table ip daymark-bench\n\
-                      add set ip daymark-bench probe { type ipv4_addr; }\n\
-                      flush set ip daymark-bench probe\n\
-                      add element ip daymark-bench probe { 192.0.2.1 }\n";
-        netns.nft(script).await?;
-        let seen = timeout(Duration::from_secs(1), self.elements.recv()).await?;
-        seen.map(drop).context("nft monitor has ended")
-    }
-
-    /// When the rule of each Service came.
-    async fn collect(&mut self, targets: &[Target]) -> Result<Moments> {
-        let mut moments = Moments::new();
-        while !targets.iter().all(|target| moments.contains_key(&target.address)) {
-            let Ok(Some((at, address))) = timeout(LIMIT, self.elements.recv()).await else {
-                bail!("rules for {} of {} Services were seen", moments.len(), targets.len());
-            };
-            moments.entry(address).or_insert(at);
-        }
-        Ok(moments)
-    }
 }

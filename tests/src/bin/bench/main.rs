@@ -13,6 +13,7 @@ mod figure;
 mod latency;
 mod memory;
 mod population;
+mod rules;
 mod server;
 mod speaker_start;
 mod stage;
@@ -52,6 +53,9 @@ enum Role {
         /// Its AS number.
         asn: u32,
     },
+    /// Writes down when which rule came; part of a measurement.
+    #[command(hide = true)]
+    Rules,
 }
 
 /// A measurement.
@@ -96,10 +100,11 @@ impl Asked {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Arguments { role, only, quick } = Arguments::parse();
-    if let Some(Role::Collector { listen, asn }) = role {
-        return exit(collector::serve(listen, asn));
-    }
-    exit(bench(&Asked(only), Size::new(quick)).await)
+    exit(match role {
+        Some(Role::Collector { listen, asn }) => collector::serve(listen, asn),
+        Some(Role::Rules) => rules::serve(),
+        None => bench(&Asked(only), Size::new(quick)).await,
+    })
 }
 
 fn exit(result: Result<()>) -> ExitCode {
