@@ -25,7 +25,8 @@ pub struct Epoch(pub u32);
 /// How far a hold has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
-    /// Given up on purpose: whoever is next need not probe.
+    /// Given up on purpose: whoever is next need not probe. With [`Epoch`] 0 it was let go in favour of another, and does
+    /// not mean that the address is free.
     Released,
     /// Taken; the holder still probes whether somebody else has the address.
     Claiming,
@@ -106,7 +107,8 @@ pub enum HoldMessage {
     Refused(Vec<IpAddr>),
 }
 
-/// What a set of holds comes to, whatever their order: members compare it to find out that they missed something.
+/// What the holds of a member that are claimed or held come to, whatever their order: members compare it to find out that
+/// they missed something.
 pub fn digest<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> u64 {
     holds.into_iter().fold(0, |sum, hold| sum ^ fingerprint(hold))
 }
