@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use daymark_model::announcement::InterfacePatternError;
 use daymark_model::bgp::AsnZero;
 use daymark_model::{AddressBlock, AddressError, CommunityError, Reason};
 use thiserror::Error;
@@ -101,6 +102,9 @@ pub enum Fault {
     /// No community.
     #[error(transparent)]
     Community(#[from] CommunityError),
+    /// No pattern for names of interfaces.
+    #[error(transparent)]
+    InterfacePattern(#[from] InterfacePatternError),
     /// A selector's requirement that means nothing.
     #[error("{operator} {verb} values: {remedy}")]
     Selector {
@@ -201,6 +205,7 @@ impl Reason for Problem {
             Fault::OutOfRange { .. } => "OutOfRange",
             Fault::Duration(_) | Fault::DurationRange { .. } => "InvalidDuration",
             Fault::Community(_) => "InvalidCommunity",
+            Fault::InterfacePattern(_) => "InvalidInterface",
             Fault::Selector { .. } => "InvalidSelector",
             Fault::ExactlyOne { .. } => "ExactlyOne",
             Fault::FamilyMismatch { .. } => "FamilyMismatch",

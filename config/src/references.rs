@@ -50,9 +50,12 @@ pub fn of_announcement(
     pools: &BTreeSet<PoolName>,
     neighbors: &BTreeSet<NeighborName>,
 ) -> Vec<UnresolvedRef> {
-    let AnnouncementTarget::Bgp(bgp) = &announcement.target;
+    let named = match &announcement.target {
+        AnnouncementTarget::Bgp(bgp) => bgp.neighbors.as_ref(),
+        AnnouncementTarget::L2(_) => None,
+    };
     let absent_pools = announcement.pools.iter().flatten().filter(|pool| !pools.contains(*pool));
-    let absent_neighbors = bgp.neighbors.iter().flatten().filter(|name| !neighbors.contains(*name));
+    let absent_neighbors = named.into_iter().flatten().filter(|name| !neighbors.contains(*name));
     let pool = |pool: &PoolName| UnresolvedRef::Pool { field: "spec.pools", pool: pool.clone() };
     let neighbor =
         |name: &NeighborName| UnresolvedRef::Neighbor { field: "spec.bgp.neighbors", neighbor: name.clone() };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -42,10 +43,23 @@ struct Beat {
     limit: Duration,
 }
 
-#[derive(Default)]
 struct Shared {
     checks: ArcSwap<BTreeMap<String, Check>>,
     beats: ArcSwap<BTreeMap<String, Beat>>,
+    open_watches: AtomicUsize,
+    /// When the last watch ended, or the daemon started.
+    touched: ArcSwap<Instant>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            checks: ArcSwap::default(),
+            beats: ArcSwap::default(),
+            open_watches: AtomicUsize::new(0),
+            touched: ArcSwap::from_pointee(Instant::now()),
+        }
+    }
 }
 
 /// The checks and heartbeats of one daemon; cheap to clone.
@@ -105,6 +119,33 @@ impl Health {
     }
 }
 
+impl Health {
+    /// A watch of the API server is open, until what this returns is dropped.
+    pub fn watch_opened(&self) -> OpenWatch {
+        self.0.open_watches.fetch_add(1, Ordering::Relaxed);
+        OpenWatch(self.clone())
+    }
+
+    /// For how long no watch of the API server has been open; zero while one is. A connection that is open counts: what
+    /// ends without a word is noticed by the watch itself.
+    pub fn cut_off_for(&self) -> Duration {
+        match self.0.open_watches.load(Ordering::Relaxed) {
+            0 => self.0.touched.load().elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// A watch that is open.
+pub struct OpenWatch(Health);
+
+impl Drop for OpenWatch {
+    fn drop(&mut self) {
+        self.0.0.touched.store(Arc::new(Instant::now()));
+        self.0.0.open_watches.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +161,18 @@ mod tests {
         assert!(health.is_ready());
         health.clear("watch/AddressPool");
         assert_eq!(health.checks().len(), 1);
+    }
+
+    #[test]
+    fn an_open_watch_keeps_in_touch() {
+        let health = Health::default();
+        let (one, other) = (health.watch_opened(), health.watch_opened());
+        drop(one);
+        assert_eq!(health.cut_off_for(), Duration::ZERO);
+        drop(other);
+        while health.cut_off_for().is_zero() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

@@ -308,7 +308,7 @@ impl<K: Object, T: Send, M: Send> Driver<K, T, M> {
             Ok(watch) => watch,
             Err(failure) => return Ended::Failed(failure),
         };
-        self.reporter.watching();
+        let _open = self.reporter.watching();
         if std::mem::take(&mut self.out_of_reach) {
             self.pause = Pause::default();
         }

@@ -21,10 +21,13 @@ use super::status::{has_status, lenient, lenient_list};
     status = "AnnouncementStatus",
     derive = "PartialEq",
     doc = "Which addresses of Services are announced from which nodes, and how. Where several cover one address, their \
-           communities add up; of two that differ in another attribute the oldest holds.",
+           communities, interfaces and preferences add up; of two that differ in another attribute the oldest holds.",
     printcolumn(name = "Pools", type_ = "string", json_path = ".spec.pools"),
     printcolumn(name = "Neighbors", type_ = "string", json_path = ".spec.bgp.neighbors"),
+    printcolumn(name = "Interfaces", type_ = "string", json_path = ".spec.l2.interfaces"),
+    printcolumn(name = "L2 Failback", type_ = "string", json_path = ".spec.l2.failback"),
     printcolumn(name = "Communities", type_ = "string", json_path = ".spec.bgp.communities", priority = 1),
+    printcolumn(name = "L2 Profile", type_ = "string", json_path = ".spec.l2.profile", priority = 1),
     printcolumn(
         name = "Accepted",
         type_ = "string",
@@ -38,6 +41,10 @@ use super::status::{has_status, lenient, lenient_list};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
+#[x_kube(
+    validation = Rule::new("has(self.bgp) != has(self.l2)")
+        .message("set exactly one of bgp (routes to routers) and l2 (answers to ARP and NDP)")
+)]
 pub struct AnnouncementSpec {
     /// The pools whose addresses are announced, by name. Absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,8 +79,14 @@ pub struct AnnouncementSpec {
     #[serde(default)]
     pub terminating_endpoints: TerminatingEndpointsMode,
 
-    /// Announce by BGP.
-    pub bgp: BgpSettings,
+    /// Announce by BGP: routers learn routes to the addresses. Exactly one of `bgp` and `l2` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bgp: Option<BgpSettings>,
+
+    /// Announce by ARP (IPv4) and NDP (IPv6): on each network segment one node answers for an address. Needs no router's
+    /// help; all traffic for one address goes through that node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l2: Option<L2Settings>,
 }
 
 super::pathed::pathed!(AnnouncementSpec);
@@ -154,6 +167,90 @@ pub struct Aggregate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 16, max = 128))]
     pub ipv6: Option<i64>,
+}
+
+/// Which nodes answer ARP and NDP on which interfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct L2Settings {
+    /// The interfaces that answer, by name; `*` stands for any characters, `?` for one: `eth0`, `bond*`. A node that has
+    /// none of them does not answer. Absent: those with a subnet that contains the address, else those with the default
+    /// route of its family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::interface_patterns")]
+    pub interfaces: Option<Vec<String>>,
+
+    /// Nodes that should rather answer than others. The weights of all entries that match a node add up, also over
+    /// several Announcements; the greatest sum wins. Without entries addresses spread evenly over the nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub preferred_nodes: Vec<PreferredNodesSetting>,
+
+    /// How often the node that answers says so unasked (gratuitous ARP, unsolicited neighbor advertisement), so that
+    /// switches and routers do not forget where the address is: `0s` (only when it takes an address) or `1s` to `24h`.
+    #[serde(default = "default_refresh")]
+    #[schemars(schema_with = "schema::refresh_time")]
+    pub refresh: String,
+
+    /// When an address goes back to a better node: `Gradual` (once that node has been there for five minutes; a few
+    /// addresses at a time), `Never` (not while the one that answers lives) or `Immediate`.
+    #[serde(default)]
+    pub failback: FailbackMode,
+
+    /// How fast failures are noticed and times run: `Fast` (wired networks; below a second), or `Relaxed` (five times
+    /// slower: Wi-Fi, machines that are moved while they run). One `Relaxed` Announcement relaxes the nodes' membership.
+    #[serde(default)]
+    pub profile: TimingProfileMode,
+}
+
+impl Default for L2Settings {
+    fn default() -> Self {
+        Self {
+            interfaces: None,
+            preferred_nodes: Vec::new(),
+            refresh: default_refresh(),
+            failback: FailbackMode::default(),
+            profile: TimingProfileMode::default(),
+        }
+    }
+}
+
+fn default_refresh() -> String {
+    "60s".to_owned()
+}
+
+/// Nodes that should rather answer than others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreferredNodesSetting {
+    /// How much rather.
+    #[schemars(range(min = 1, max = 100))]
+    pub weight: i64,
+
+    /// Which nodes, by their labels.
+    pub selector: LabelSelector,
+}
+
+/// When an address goes back to a better node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailbackMode {
+    /// Once the better node has been there for five minutes; a few addresses at a time.
+    #[default]
+    Gradual,
+    /// Not while the node that answers lives and may.
+    Never,
+    /// At once.
+    Immediate,
+}
+
+/// How fast all timers of layer 2 run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TimingProfileMode {
+    /// For wired networks.
+    #[default]
+    Fast,
+    /// Five times slower.
+    Relaxed,
 }
 
 /// Whether an Announcement is in use.

@@ -28,8 +28,8 @@ pub use address_pool::{
     AddressPool, AddressPoolSpec, AddressPoolStatus, AssignmentMode, FamilyCounts, IpModeSetting, SharingMode,
 };
 pub use announcement::{
-    Aggregate, Announcement, AnnouncementSpec, AnnouncementStatus, BgpSettings, TerminatingEndpointsMode,
-    WithoutEndpointsMode,
+    Aggregate, Announcement, AnnouncementSpec, AnnouncementStatus, BgpSettings, FailbackMode, L2Settings,
+    PreferredNodesSetting, TerminatingEndpointsMode, TimingProfileMode, WithoutEndpointsMode,
 };
 pub use bgp_neighbor::{
     AsnType, BgpNeighbor, BgpNeighborSpec, BgpNeighborStatus, BgpTimers, IpFamily, SourceSetting,
@@ -38,7 +38,9 @@ pub use load_balancer_profile::{
     LoadBalancerProfile, LoadBalancerProfileSpec, LoadBalancerProfileStatus, PoolProfile,
 };
 pub use selector::{LabelSelector, Requirement, RequirementOperator};
-pub use speaker::{Speaker, SpeakerProblem, SpeakerSession, SpeakerSpec, SpeakerStatus};
+pub use speaker::{
+    Speaker, SpeakerAddress, SpeakerL2, SpeakerProblem, SpeakerSession, SpeakerSpec, SpeakerStatus,
+};
 pub use status::HasStatus;
 
 /// The API group.

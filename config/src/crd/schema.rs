@@ -123,6 +123,17 @@ pub fn interface(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 15, "pattern": r"^[^/:\s]+$" })
 }
 
+/// Patterns for names of network interfaces, at least one.
+pub fn interface_patterns(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 32,
+        "x-kubernetes-list-type": "atomic",
+        "items": { "type": "string", "minLength": 1, "maxLength": 15, "pattern": "^[!-.0-9;-~]+$" },
+    })
+}
+
 /// A `loadBalancerClass`: a name such as `example.com/internal`, as the API server takes it in Services.
 pub fn load_balancer_class(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -178,6 +189,14 @@ pub const KEEPALIVE_BELOW_HOLD: &str = "!has(self.keepalive) || !has(self.hold) 
 /// A time between two attempts.
 pub fn connect_retry_time(_: &mut SchemaGenerator) -> Schema {
     duration(&[("duration(self) >= duration('1s') && duration(self) <= duration('1h')", "must be 1s to 1h")])
+}
+
+/// A time between two periodic gratuitous frames.
+pub fn refresh_time(_: &mut SchemaGenerator) -> Schema {
+    duration(&[(
+        "duration(self) == duration('0s') || (duration(self) >= duration('1s') && duration(self) <= duration('24h'))",
+        "must be 0s (none) or 1s to 24h",
+    )])
 }
 
 /// The name of a cluster-scoped object.

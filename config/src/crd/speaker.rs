@@ -85,6 +85,10 @@ pub struct SpeakerStatus {
     )]
     pub sessions: Vec<SpeakerSession>,
 
+    /// What the node answers for by ARP and NDP.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub l2: Option<SpeakerL2>,
+
     /// What only the node knows of itself, for the controller and the command-line tool.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     #[schemars(schema_with = "schema::any_object")]
@@ -107,6 +111,9 @@ impl SpeakerStatus {
 
     /// How many problems the server accepts in a status.
     pub const MAX_PROBLEMS: usize = 64;
+
+    /// How many addresses the server accepts in a status.
+    pub const MAX_OWNED: usize = 64;
 
     /// The length in bytes of the longest message that the server accepts surely.
     pub const MAX_MESSAGE: usize = 1024;
@@ -143,6 +150,39 @@ pub struct SpeakerSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = SpeakerStatus::MAX_MESSAGE))]
     pub last_error: Option<String>,
+}
+
+/// What a node answers for by ARP and NDP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerL2 {
+    /// How many addresses, counted once per interface.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub owned_count: i64,
+
+    /// The first of them, in the order of the addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = SpeakerStatus::MAX_OWNED), extend("x-kubernetes-list-type" = "atomic"))]
+    pub owned: Vec<SpeakerAddress>,
+}
+
+/// An address that a node answers for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerAddress {
+    /// The address.
+    #[schemars(length(min = 2, max = 45))]
+    pub address: String,
+
+    /// The name of the interface.
+    #[schemars(length(min = 1, max = 32))]
+    pub interface: String,
+
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub since: Option<Time>,
 }
 
 /// Something that a speaker could not do.

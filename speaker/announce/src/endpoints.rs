@@ -1,13 +1,14 @@
 //! EndpointSlices folded to counts per Service and family, as they arrive.
 //!
-//! What is kept of an endpoint is its address and three bits; of endpoints that can serve nothing, nothing is kept. An
-//! endpoint that is in two slices for a moment counts once.
+//! What is kept of an endpoint is its address, the hash of its node's name and three bits; of endpoints that can serve
+//! nothing, nothing is kept. An endpoint that is in two slices for a moment counts once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use daymark_model::{Family, NodeName, ServiceKey, TrafficPolicy};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::view::{Conditions, EndpointView, SliceView};
 
@@ -61,6 +62,20 @@ impl Endpoints {
     }
 }
 
+/// A node by the xxh3 hash (64 bits, seed 0) of its name: many endpoints name few nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeHash(pub u64);
+
+impl NodeHash {
+    /// What stands for the node of an endpoint that names none.
+    const NOBODY: Self = Self(0);
+
+    /// The hash of `name`.
+    pub fn of(name: &NodeName) -> Self {
+        Self(xxh3_64(name.as_str().as_bytes()))
+    }
+}
+
 /// What is kept of an endpoint's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Flags(u8);
@@ -96,15 +111,31 @@ impl Flags {
 #[derive(Debug, PartialEq, Eq)]
 struct Slice {
     name: Box<str>,
-    v4: Box<[(Ipv4Addr, Flags)]>,
-    v6: Box<[(Ipv6Addr, Flags)]>,
+    v4: Box<[Kept<Ipv4Addr>]>,
+    v6: Box<[Kept<Ipv6Addr>]>,
+}
+
+/// What is kept of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept<A> {
+    address: A,
+    node: NodeHash,
+    flags: Flags,
 }
 
 #[derive(Debug, Default)]
 struct Folded {
     slices: Vec<Slice>,
-    v4: Endpoints,
-    v6: Endpoints,
+    v4: Counted,
+    v6: Counted,
+}
+
+/// What the endpoints of one family come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counted {
+    endpoints: Endpoints,
+    /// A sum over the nodes that have endpoints in use, each counted once: it changes when these nodes do.
+    nodes: u64,
 }
 
 /// The endpoints of all Services, counted from one node.
@@ -125,12 +156,22 @@ impl EndpointFold {
     /// The endpoints of `service` of `family`.
     pub fn of(&self, service: &ServiceKey, family: Family) -> Endpoints {
         self.services.get(service).map_or(Endpoints::default(), |folded| match family {
-            Family::V4 => folded.v4,
-            Family::V6 => folded.v6,
+            Family::V4 => folded.v4.endpoints,
+            Family::V6 => folded.v6.endpoints,
         })
     }
 
-    /// A slice is new or changed. Services whose counts changed go into `changed`.
+    /// The nodes with endpoints of `service` of `family` that take connections from outside when the service's traffic
+    /// policy is `Local`: those with a ready one; while there is none, those with one that serves while it terminates.
+    pub fn nodes(&self, service: &ServiceKey, family: Family) -> BTreeSet<NodeHash> {
+        let Some(folded) = self.services.get(service) else { return BTreeSet::new() };
+        match family {
+            Family::V4 => in_use(&merged(folded.slices.iter().map(|s| &*s.v4))),
+            Family::V6 => in_use(&merged(folded.slices.iter().map(|s| &*s.v6))),
+        }
+    }
+
+    /// A slice is new or changed. Services whose counts or nodes changed go into `changed`.
     pub fn apply(
         &mut self,
         namespace: &str,
@@ -160,7 +201,7 @@ impl EndpointFold {
         }
     }
 
-    /// A slice is gone. A Service whose counts changed goes into `changed`.
+    /// A slice is gone. A Service whose counts or nodes changed goes into `changed`.
     pub fn remove(&mut self, namespace: &str, name: &str, changed: &mut BTreeSet<ServiceKey>) {
         let Some(service) = self.owners.remove(format!("{namespace}/{name}").as_str()) else { return };
         let Some(folded) = self.services.get_mut(&service) else { return };
@@ -174,7 +215,7 @@ impl EndpointFold {
         }
     }
 
-    /// These slices are all there are. Services whose counts changed go into `changed`.
+    /// These slices are all there are. Services whose counts or nodes changed go into `changed`.
     pub fn reset<'a>(
         &mut self,
         all: impl IntoIterator<Item = (&'a str, &'a str, &'a SliceView)>,
@@ -201,9 +242,10 @@ impl Slice {
             if endpoint.node.as_ref() == Some(node) {
                 flags = flags.with(Flags::HERE);
             }
+            let node = endpoint.node.as_ref().map_or(NodeHash::NOBODY, NodeHash::of);
             match endpoint.address {
-                IpAddr::V4(address) => v4.push((address, flags)),
-                IpAddr::V6(address) => v6.push((address, flags)),
+                IpAddr::V4(address) => v4.push(Kept { address, node, flags }),
+                IpAddr::V6(address) => v6.push(Kept { address, node, flags }),
             }
         }
         Self { name: name.into(), v4: v4.into(), v6: v6.into() }
@@ -211,31 +253,44 @@ impl Slice {
 }
 
 impl Folded {
-    /// Counts again; returns whether a count changed.
+    /// Counts again; returns whether a count or a node changed.
     fn recount(&mut self) -> bool {
-        let v4 = count(self.slices.iter().map(|s| &*s.v4));
-        let v6 = count(self.slices.iter().map(|s| &*s.v6));
+        let v4 = count(&merged(self.slices.iter().map(|s| &*s.v4)));
+        let v6 = count(&merged(self.slices.iter().map(|s| &*s.v6)));
         let changed = (v4, v6) != (self.v4, self.v6);
         (self.v4, self.v6) = (v4, v6);
         changed
     }
 }
 
-fn count<'a, A: Copy + Ord + 'a>(slices: impl Iterator<Item = &'a [(A, Flags)]>) -> Endpoints {
-    let mut all: Vec<(A, Flags)> = slices.flatten().copied().collect();
+/// The endpoints of all slices, each once with its best state.
+fn merged<'a, A: Copy + Ord + 'a>(slices: impl Iterator<Item = &'a [Kept<A>]>) -> Vec<Kept<A>> {
+    let mut all: Vec<Kept<A>> = slices.flatten().copied().collect();
     all.sort_unstable();
     all.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
+        let same = next.address == kept.address;
         if same {
-            kept.1 = kept.1.with(next.1);
+            kept.flags = kept.flags.with(next.flags);
         }
         same
     });
+    all
+}
+
+fn count<A>(all: &[Kept<A>]) -> Counted {
     let mut endpoints = Endpoints::default();
-    for (_, flags) in all {
-        endpoints.count(flags);
+    for kept in all {
+        endpoints.count(kept.flags);
     }
-    endpoints
+    let nodes = in_use(all).iter().fold(0_u64, |sum, node| sum.wrapping_add(node.0));
+    Counted { endpoints, nodes }
+}
+
+/// The nodes of the ready ones; where none is ready, of all.
+fn in_use<A>(all: &[Kept<A>]) -> BTreeSet<NodeHash> {
+    let none_ready = !all.iter().any(|kept| kept.flags.has(Flags::READY));
+    let used = all.iter().filter(|kept| none_ready || kept.flags.has(Flags::READY));
+    used.map(|kept| kept.node).filter(|node| *node != NodeHash::NOBODY).collect()
 }
 
 #[cfg(test)]

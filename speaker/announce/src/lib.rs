@@ -10,6 +10,7 @@
 //! | [`pools`] | which pool an address belongs to, removed pools included |
 //! | [`endpoints`] | EndpointSlices folded to counts |
 //! | [`policy`] | the decision |
+//! | [`l2`] | interfaces, weights, how Announcements of layer 2 merge |
 //! | [`route`] | attributes, the order in which Announcements merge, aggregation |
 //! | [`gate`] | when a wanted address may go out |
 //! | [`proxy_health`] | when the node's service proxy demotes it |
@@ -19,6 +20,7 @@
 
 pub mod endpoints;
 pub mod gate;
+pub mod l2;
 pub mod node;
 pub mod policy;
 pub mod pools;
@@ -27,10 +29,11 @@ pub mod reason;
 pub mod route;
 pub mod view;
 
-pub use endpoints::{EndpointFold, Endpoints};
+pub use endpoints::{EndpointFold, Endpoints, NodeHash};
 pub use gate::{Gate, GateSettings, Observation, Probes, Servable, SyncState};
-pub use node::{Drain, Infrastructure, NodeView, ProxyStanding};
-pub use policy::{Config, Decision, Export, ExportedRoute, Policy, Verdict, decide};
+pub use l2::{L2Export, L2Interfaces, L2Terms};
+pub use node::{Drain, Infrastructure, L2Standing, NodeView, ProxyStanding};
+pub use policy::{Config, Decision, Export, ExportedRoute, Policy, Verdict, Ways, decide};
 pub use pools::PoolTable;
 pub use proxy_health::ProxyHealth;
 pub use reason::{AwaitedEvidence, Note, Reason, Refusal, Scalar};

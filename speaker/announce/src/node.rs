@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use daymark_model::{Labels, NodeName};
+use daymark_model::{Interface, Labels, NodeName};
 use serde::{Deserialize, Serialize};
 
 /// A node as decisions see it. Its speaker publishes it as `status.facts` of its Speaker object.
@@ -35,9 +35,18 @@ pub struct NodeView {
     /// The addresses that the host and its Node object have.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub addresses: BTreeSet<IpAddr>,
+    /// Those of its addresses by which other nodes reach it: the InternalIPs of its Node object.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub internal: BTreeSet<IpAddr>,
     /// The next hops of the host's routes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub next_hops: BTreeSet<IpAddr>,
+    /// Whether it may answer ARP and NDP.
+    #[serde(default)]
+    pub l2: L2Standing,
+    /// The interfaces on which it could, in the order of their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<Interface>,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -61,7 +70,10 @@ impl NodeView {
             network_unavailable: false,
             proxy: ProxyStanding::Unknown,
             addresses: BTreeSet::new(),
+            internal: BTreeSet::new(),
             next_hops: BTreeSet::new(),
+            l2: L2Standing::Unknown,
+            interfaces: Vec::new(),
         }
     }
 
@@ -93,6 +105,21 @@ pub enum ProxyStanding {
     Healthy,
     /// It says that it is behind, or it fell silent: the node's routes are the last resort.
     Demoted,
+}
+
+/// Whether a node may answer ARP and NDP: nodes agree on who answers over meshes that are encrypted, so without a key
+/// none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub enum L2Standing {
+    /// Nothing is known yet of its key.
+    #[default]
+    Unknown,
+    /// There is no Secret with the key.
+    NoMeshKey,
+    /// The Secret holds no key.
+    InvalidMeshKey,
+    /// It may.
+    Ready,
 }
 
 /// Which part of the network an address belongs to that no Service may have.

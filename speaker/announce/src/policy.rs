@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use daymark_model::announcement::{TerminatingEndpoints, WithoutEndpoints};
-use daymark_model::{Announcement, AnnouncementTarget, Family, Neighbor, NeighborName};
+use daymark_model::{Announcement, Family, Interface, InterfaceIndex, Neighbor, NeighborName};
 use ipnet::IpNet;
 
-use crate::node::{Drain, Infrastructure, NodeView, ProxyStanding};
+use crate::l2::{self, L2Export, L2Terms};
+use crate::node::{Drain, Infrastructure, L2Standing, NodeView, ProxyStanding};
 use crate::pools::{PoolIdentity, PoolTable};
 use crate::reason::{Note, Reason, Refusal};
 use crate::route::{Attributes, Route, Source, Standing, merge};
 use crate::view::{AddressView, Sharer};
+
+mod compiled;
+
+use compiled::{Compiled, CompiledBgp, Way};
 
 /// All that operators have said about announcing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,11 +32,14 @@ pub struct Config {
 /// What becomes of an address on a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// The routes that it gives, by prefix and neighbor; empty = it does not go out.
+    /// The routes that it gives, by prefix and neighbor; empty = it does not go out by BGP.
     pub routes: Vec<Route>,
-    /// What was refused, by Service. A Service of an address that goes out may be here too: another sharer carries it.
+    /// How it goes out by ARP or NDP; `None` = it does not.
+    pub l2: Option<Arc<L2Export>>,
+    /// What was refused, by Service. A Service of an address that goes out may be here too: another sharer carries it,
+    /// or another Announcement, the other way.
     pub reasons: Vec<Refusal>,
-    /// What is worth saying about the routes.
+    /// What is worth saying about what goes out.
     pub notes: Vec<Note>,
 }
 
@@ -41,24 +48,44 @@ pub struct Decision {
 /// The order of sharers, Announcements, neighbors and pools does not matter.
 pub fn decide(address: &AddressView<'_>, node: &NodeView, config: &Config) -> Decision {
     let mut policy = Policy::new(node, config);
-    let verdict = policy.decide(address, &config.pools);
-    let (routes, notes) = match &verdict.export {
-        Some(export) => (export.routes(address.address).collect(), export.notes.clone()),
-        None => (Vec::new(), Vec::new()),
-    };
-    Decision { routes, reasons: verdict.reasons, notes }
+    let Verdict { ways, reasons } = policy.decide(address, &config.pools);
+    let routes = ways.bgp.iter().flat_map(|export| export.routes(address.address)).collect();
+    let notes = ways.notes().cloned().collect();
+    Decision { routes, l2: ways.l2, reasons, notes }
 }
 
-/// What becomes of an address, in the form for many addresses: those that go out alike share one [`Export`].
+/// What becomes of an address, in the form for many addresses: those that go out alike share what is said of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// How it goes out; `None` = not at all.
-    pub export: Option<Arc<Export>>,
+    /// How it goes out.
+    pub ways: Ways,
     /// What was refused.
     pub reasons: Vec<Refusal>,
 }
 
-/// How addresses that the same Announcements cover go out.
+/// The ways in which an address goes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// By BGP.
+    pub bgp: Option<Arc<Export>>,
+    /// By ARP or NDP.
+    pub l2: Option<Arc<L2Export>>,
+}
+
+impl Ways {
+    /// Whether it does not go out at all.
+    pub fn is_none(&self) -> bool {
+        self.bgp.is_none() && self.l2.is_none()
+    }
+
+    /// Where the Announcements contradict each other.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        let bgp = self.bgp.iter().flat_map(|export| &export.notes);
+        bgp.chain(self.l2.iter().flat_map(|export| &export.notes))
+    }
+}
+
+/// How addresses that the same Announcements cover go out by BGP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
     /// The family of the addresses.
@@ -115,12 +142,25 @@ fn prefix(address: IpAddr, length: u8) -> Option<IpNet> {
 #[derive(Debug)]
 pub struct Policy {
     rules: Rules,
-    /// What holds for addresses that are out, while the node leaves.
+    /// What holds for addresses that are out, while the node leaves. Routers need time to move traffic elsewhere; on a
+    /// segment another node takes over at once.
     parting: Option<Rules>,
+    /// What keeps the node from answering ARP and NDP at all.
+    l2_refusal: Option<Reason>,
+    interfaces: Vec<Interface>,
     infrastructure: HashMap<IpAddr, Infrastructure>,
     /// In the order in which they merge.
     announcements: Vec<Compiled>,
     exports: HashMap<(Family, Standing, Vec<usize>), Arc<Export>>,
+    l2_exports: HashMap<L2Key, Arc<L2Export>>,
+}
+
+/// What an [`L2Export`] depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct L2Key {
+    carrying: Vec<usize>,
+    covering: Vec<usize>,
+    interfaces: Vec<InterfaceIndex>,
 }
 
 /// What the node itself adds to each decision.
@@ -163,15 +203,6 @@ fn refusals(draining: bool, out_of_service: bool, node: &NodeView) -> Vec<Reason
     all.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
 }
 
-#[derive(Debug)]
-struct Compiled {
-    announcement: Announcement,
-    source: Arc<Source>,
-    node_selected: bool,
-    /// The neighbors of this node that it names, with their families.
-    neighbors: Vec<(NeighborName, Vec<Family>)>,
-}
-
 impl Policy {
     /// Compiles what `config` says for `node`.
     pub fn new(node: &NodeView, config: &Config) -> Self {
@@ -186,13 +217,19 @@ impl Policy {
             .iter()
             .map(|announcement| Compiled::new(announcement, node, &here))
             .collect();
-        announcements.sort_by(|a, b| a.source.cmp(&b.source));
+        announcements.sort_by(|a, b| {
+            let order = |c: &Compiled| (c.announcement.created_at, c.announcement.name.clone());
+            order(a).cmp(&order(b))
+        });
         Self {
             rules: Rules::new(node),
             parting: Rules::parting(node),
+            l2_refusal: l2_refusal(node.l2),
+            interfaces: node.interfaces.clone(),
             infrastructure: infrastructure(node, config),
             announcements,
             exports: HashMap::new(),
+            l2_exports: HashMap::new(),
         }
     }
 
@@ -201,26 +238,53 @@ impl Policy {
         self.infrastructure = infrastructure(node, config);
     }
 
+    /// By which Announcements the node may answer ARP and NDP, whatever the address; none while it may not at all.
+    pub fn l2_terms(&self) -> Vec<L2Terms> {
+        if self.l2_refusal.is_some() || !self.rules.refusals.is_empty() {
+            return Vec::new();
+        }
+        let here =
+            self.announcements.iter().filter(|a| a.node_selected && self.rules.include(&a.announcement));
+        let terms = here.filter_map(|compiled| {
+            let (announcement, _, l2) = compiled.l2()?;
+            let (weight, interfaces) = (l2.weight, l2.interfaces.clone());
+            Some(L2Terms { announcement: announcement.name.clone(), weight, interfaces })
+        });
+        terms.collect()
+    }
+
     /// Decides about one address. `pools` are those of the configuration that this was compiled from.
     pub fn decide(&mut self, view: &AddressView<'_>, pools: &PoolTable) -> Verdict {
         let homes = pools.homes(view.address);
-        let verdict = self.decide_by(&self.rules, view, &homes);
-        let hidden = verdict.carried.is_empty();
-        let parting = self.parting.as_ref().filter(|_| view.out && hidden);
-        let parting = parting.map(|rules| self.decide_by(rules, view, &homes));
-        let Carried { standing, carried, reasons } =
-            parting.filter(|parting| !parting.carried.is_empty()).unwrap_or(verdict);
-        let export =
-            if carried.is_empty() { None } else { Some(self.export(view.family(), standing, carried)) };
-        Verdict { export, reasons }
+        let mut bgp = self.decide_by(&self.rules, view, &homes, Way::Bgp);
+        if let Some(parting) = self.parting.as_ref().filter(|_| view.out && bgp.carried.is_empty()) {
+            let parting = self.decide_by(parting, view, &homes, Way::Bgp);
+            if !parting.carried.is_empty() {
+                bgp = parting;
+            }
+        }
+        let mut verdict = Verdict { ways: Ways::default(), reasons: bgp.reasons };
+        if !bgp.carried.is_empty() {
+            verdict.ways.bgp = Some(self.export(view.family(), bgp.standing, bgp.carried));
+        }
+        if self.announcements.iter().any(|a| a.way() == Way::L2) {
+            let l2 = self.decide_by(&self.rules, view, &homes, Way::L2);
+            verdict.reasons.extend(l2.reasons);
+            if !l2.carried.is_empty() {
+                let covering = self.covering_anywhere(view, &homes);
+                verdict.ways.l2 = Some(self.l2_export(view.address, l2.carried, covering));
+            }
+        }
+        verdict.reasons.sort_unstable();
+        verdict.reasons.dedup();
+        verdict
     }
 
-    fn decide_by(&self, rules: &Rules, view: &AddressView<'_>, homes: &[&PoolIdentity]) -> Carried {
-        let family = view.family();
+    fn decide_by(&self, rules: &Rules, view: &AddressView<'_>, homes: &[&PoolIdentity], way: Way) -> Carried {
         let mut carried = Vec::new();
         let mut reasons = Vec::new();
         for sharer in &view.sharers {
-            let refused = match self.judge(rules, view.address, family, sharer, homes) {
+            let refused = match self.judge(rules, view.address, sharer, homes, way) {
                 Ok(announcements) => {
                     carried.extend(announcements);
                     continue;
@@ -234,21 +298,20 @@ impl Policy {
                 reason,
             }));
         }
-        reasons.sort_unstable();
-        reasons.dedup();
         carried.sort_unstable();
         carried.dedup();
         Carried { standing: rules.standing, carried, reasons }
     }
 
-    /// The Announcements that carry the address for one Service, or why none does.
+    /// The Announcements that carry the address this way for one Service, or why none does. None and no reason when
+    /// only Announcements of the other way cover it.
     fn judge(
         &self,
         rules: &Rules,
         address: IpAddr,
-        family: Family,
         sharer: &Sharer<'_>,
         homes: &[&PoolIdentity],
+        way: Way,
     ) -> Result<Vec<usize>, Vec<Reason>> {
         if !sharer.service.holds(address) {
             return Err(vec![Reason::NotAssigned]);
@@ -256,12 +319,15 @@ impl Policy {
         if let Some(of) = self.infrastructure.get(&address) {
             return Err(vec![Reason::AddressIsInfrastructure { of: of.clone() }]);
         }
-        let covering: Vec<(usize, &Compiled)> =
+        let mut covering: Vec<(usize, &Compiled)> =
             self.announcements.iter().enumerate().filter(|(_, a)| a.covers(sharer, homes)).collect();
         if covering.is_empty() {
             return Err(vec![Reason::NoAnnouncement]);
         }
-        let names = |of: &[(usize, &Compiled)]| of.iter().map(|(_, a)| a.announcement.name.clone()).collect();
+        covering.retain(|(_, a)| a.way() == way);
+        if covering.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut reasons = rules.refusals.clone();
         let selected: Vec<(usize, &Compiled)> =
             covering.iter().copied().filter(|(_, a)| a.node_selected).collect();
@@ -273,33 +339,111 @@ impl Policy {
         if !selected.iter().any(|(_, a)| included(a)) {
             reasons.push(Reason::NodeExcluded);
         }
-        if selected.iter().all(|(_, a)| a.neighbors.is_empty()) {
-            reasons.push(Reason::NoNeighbor { announcements: names(&selected) });
-        } else if !selected.iter().any(|(_, a)| a.reaches(family)) {
-            reasons.push(Reason::FamilyNotEnabled { family });
+        if way == Way::L2 {
+            reasons.extend(self.l2_refusal.clone());
+        }
+        if !selected.iter().any(|(_, a)| a.reaches(address, &self.interfaces)) {
+            reasons.push(nobody_reached(&selected, address));
         }
         if !selected.iter().any(|(_, a)| a.endpoints_suffice(sharer)) {
-            reasons.push(endpoint_reason(family, sharer));
+            reasons.push(endpoint_reason(address, sharer));
         }
         if !reasons.is_empty() {
             return Err(reasons);
         }
-        let carrying: Vec<usize> = selected
-            .iter()
-            .filter(|(_, a)| included(a) && a.reaches(family) && a.endpoints_suffice(sharer))
-            .map(|(i, _)| *i)
-            .collect();
-        if carrying.is_empty() { Err(why_none_alone(rules, family, sharer, &selected)) } else { Ok(carrying) }
+        let carries =
+            |a: &Compiled| included(a) && a.reaches(address, &self.interfaces) && a.endpoints_suffice(sharer);
+        let carrying: Vec<usize> = selected.iter().filter(|(_, a)| carries(a)).map(|(i, _)| *i).collect();
+        if carrying.is_empty() {
+            Err(self.why_none_alone(rules, address, sharer, &selected))
+        } else {
+            Ok(carrying)
+        }
+    }
+
+    /// Each condition is met by some Announcement, but no Announcement meets all: what stops the first of them.
+    fn why_none_alone(
+        &self,
+        rules: &Rules,
+        address: IpAddr,
+        sharer: &Sharer<'_>,
+        selected: &[(usize, &Compiled)],
+    ) -> Vec<Reason> {
+        let Some((_, first)) = selected.first() else { return Vec::new() };
+        let mut reasons = Vec::new();
+        if !rules.include(&first.announcement) {
+            reasons.push(Reason::NodeExcluded);
+        }
+        if !first.reaches(address, &self.interfaces) {
+            reasons.push(nobody_reached(selected.get(..1).unwrap_or_default(), address));
+        }
+        if !first.endpoints_suffice(sharer) {
+            reasons.push(endpoint_reason(address, sharer));
+        }
+        reasons
+    }
+
+    /// The Announcements of layer 2 that cover the address, on whatever node: all nodes come to the same.
+    fn covering_anywhere(&self, view: &AddressView<'_>, homes: &[&PoolIdentity]) -> Vec<usize> {
+        let covers = |a: &Compiled| {
+            a.way() == Way::L2
+                && view.sharers.iter().any(|sharer| {
+                    sharer.service.holds(view.address)
+                        && a.covers(sharer, homes)
+                        && a.endpoints_suffice_anywhere(sharer)
+                })
+        };
+        self.announcements.iter().enumerate().filter(|(_, a)| covers(a)).map(|(i, _)| i).collect()
     }
 
     fn export(&mut self, family: Family, standing: Standing, carried: Vec<usize>) -> Arc<Export> {
         let announcements = &self.announcements;
         let export = self.exports.entry((family, standing, carried)).or_insert_with_key(|(.., carried)| {
-            let carrying = carried.iter().filter_map(|i| announcements.get(*i));
+            let carrying = carried.iter().filter_map(|i| announcements.get(*i)?.bgp());
             Arc::new(export(family, carrying, standing))
         });
         export.clone()
     }
+
+    fn l2_export(&mut self, address: IpAddr, carrying: Vec<usize>, covering: Vec<usize>) -> Arc<L2Export> {
+        let announcements = &self.announcements;
+        let l2 = |indices: &[usize]| -> Vec<_> {
+            indices.iter().filter_map(|i| announcements.get(*i)?.l2()).collect()
+        };
+        let compiled = l2(&carrying).into_iter().map(|(.., compiled)| compiled);
+        let interfaces = l2::unite(compiled, address, &self.interfaces);
+        let key = L2Key { carrying, covering, interfaces };
+        let export = self.l2_exports.entry(key).or_insert_with_key(|key| {
+            let covering = l2(&key.covering).into_iter().map(|(announcement, ..)| &announcement.name);
+            Arc::new(l2::export(&key.interfaces, l2(&key.carrying).into_iter(), covering))
+        });
+        export.clone()
+    }
+}
+
+fn l2_refusal(standing: L2Standing) -> Option<Reason> {
+    match standing {
+        L2Standing::Unknown => Some(Reason::MeshKeyUnknown),
+        L2Standing::NoMeshKey => Some(Reason::NoMeshKey),
+        L2Standing::InvalidMeshKey => Some(Reason::InvalidMeshKey),
+        L2Standing::Ready => None,
+    }
+}
+
+fn names(of: &[(usize, &Compiled)]) -> Vec<daymark_model::AnnouncementName> {
+    of.iter().map(|(_, a)| a.announcement.name.clone()).collect()
+}
+
+/// Why nobody can learn the address from the node by any of `selected`, which are of one way.
+fn nobody_reached(selected: &[(usize, &Compiled)], address: IpAddr) -> Reason {
+    let mut ways = selected.iter().map(|(_, a)| a.bgp());
+    if ways.clone().all(|bgp| bgp.is_none()) {
+        return Reason::NoInterface { announcements: names(selected) };
+    }
+    if ways.all(|bgp| bgp.is_none_or(|bgp| bgp.neighbors.is_empty())) {
+        return Reason::NoNeighbor { announcements: names(selected) };
+    }
+    Reason::FamilyNotEnabled { family: Family::of(address) }
 }
 
 /// What one set of rules says about an address.
@@ -310,34 +454,10 @@ struct Carried {
     reasons: Vec<Refusal>,
 }
 
-/// Each condition is met by some Announcement, but no Announcement meets all: what stops the first of them.
-fn why_none_alone(
-    rules: &Rules,
-    family: Family,
-    sharer: &Sharer<'_>,
-    selected: &[(usize, &Compiled)],
-) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    if let Some((_, first)) = selected.first() {
-        if !rules.include(&first.announcement) {
-            reasons.push(Reason::NodeExcluded);
-        }
-        if first.neighbors.is_empty() {
-            reasons.push(Reason::NoNeighbor { announcements: vec![first.announcement.name.clone()] });
-        } else if !first.reaches(family) {
-            reasons.push(Reason::FamilyNotEnabled { family });
-        }
-        if !first.endpoints_suffice(sharer) {
-            reasons.push(endpoint_reason(family, sharer));
-        }
-    }
-    reasons
-}
-
 /// The attributes of a route, and who gave them.
 type Merged = (Arc<Attributes>, Arc<[Arc<Source>]>);
 
-fn export<'a>(family: Family, carrying: impl Iterator<Item = &'a Compiled>, standing: Standing) -> Export {
+fn export<'a>(family: Family, carrying: impl Iterator<Item = &'a CompiledBgp>, standing: Standing) -> Export {
     let mut by_target: BTreeMap<(u8, &NeighborName), Vec<Arc<Source>>> = BTreeMap::new();
     for compiled in carrying {
         let length = compiled.prefix_len(family);
@@ -366,7 +486,7 @@ fn export<'a>(family: Family, carrying: impl Iterator<Item = &'a Compiled>, stan
     Export { family, standing, routes, notes }
 }
 
-fn endpoint_reason(family: Family, sharer: &Sharer<'_>) -> Reason {
+fn endpoint_reason(address: IpAddr, sharer: &Sharer<'_>) -> Reason {
     let endpoints = sharer.endpoints;
     let elsewhere = match sharer.service.policy {
         daymark_model::TrafficPolicy::Cluster => 0,
@@ -379,7 +499,7 @@ fn endpoint_reason(family: Family, sharer: &Sharer<'_>) -> Reason {
     if elsewhere > 0 {
         return Reason::NoLocalEndpoint { ready_elsewhere: elsewhere };
     }
-    Reason::NoEndpoints { family, terminating: endpoints.serving_terminating_anywhere }
+    Reason::NoEndpoints { family: Family::of(address), terminating: endpoints.serving_terminating_anywhere }
 }
 
 fn infrastructure(node: &NodeView, config: &Config) -> HashMap<IpAddr, Infrastructure> {
@@ -390,55 +510,6 @@ fn infrastructure(node: &NodeView, config: &Config) -> HashMap<IpAddr, Infrastru
     let neighbors = neighbors.into_iter().map(|n| (n.address, Infrastructure::Neighbor(n.name.clone())));
     let own = node.addresses.iter().map(|a| (*a, Infrastructure::Host));
     next_hops.chain(neighbors).chain(own).collect()
-}
-
-impl Compiled {
-    fn new(announcement: &Announcement, node: &NodeView, here: &BTreeMap<&NeighborName, &Neighbor>) -> Self {
-        let AnnouncementTarget::Bgp(bgp) = &announcement.target;
-        let neighbors = here
-            .values()
-            .filter(|n| bgp.neighbors.as_ref().is_none_or(|names| names.contains(&n.name)))
-            .filter(|n| bgp.neighbor_selector.as_ref().is_none_or(|s| s.matches(&n.labels)))
-            .map(|n| (n.name.clone(), n.families.iter().copied().collect()))
-            .collect();
-        Self {
-            source: Arc::new(Source::new(&announcement.name, announcement.created_at, bgp)),
-            node_selected: announcement.node_selector.as_ref().is_none_or(|s| s.matches(&node.labels)),
-            neighbors,
-            announcement: announcement.clone(),
-        }
-    }
-
-    fn prefix_len(&self, family: Family) -> u8 {
-        let AnnouncementTarget::Bgp(bgp) = &self.announcement.target;
-        bgp.prefix_len(family).min(family.max_prefix_len())
-    }
-
-    fn covers(&self, sharer: &Sharer<'_>, homes: &[&PoolIdentity]) -> bool {
-        let a = &self.announcement;
-        let restricts_pools = a.pools.is_some() || a.pool_selector.is_some();
-        let pool_matches = |pool: &PoolIdentity| {
-            a.pools.as_ref().is_none_or(|names| names.contains(&pool.name))
-                && a.pool_selector.as_ref().is_none_or(|s| s.matches(&pool.labels))
-        };
-        (!restricts_pools || homes.iter().any(|pool| pool_matches(pool)))
-            && a.service_selector.as_ref().is_none_or(|s| s.matches(&sharer.service.labels))
-            && a.namespace_selector.as_ref().is_none_or(|s| s.matches(sharer.namespace_labels))
-    }
-
-    fn reaches(&self, family: Family) -> bool {
-        self.neighbors.iter().any(|(_, families)| families.contains(&family))
-    }
-
-    fn endpoints_suffice(&self, sharer: &Sharer<'_>) -> bool {
-        let (endpoints, policy) = (sharer.endpoints, sharer.service.policy);
-        let terminating_count = self.announcement.terminating_endpoints == TerminatingEndpoints::Serve;
-        let nobody_has_any = endpoints.ready_anywhere == 0
-            && (!terminating_count || endpoints.serving_terminating_anywhere == 0);
-        endpoints.ready(policy)
-            || (terminating_count && endpoints.only_terminating(policy))
-            || (nobody_has_any && self.announcement.without_endpoints == WithoutEndpoints::Announce)
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,17 @@ pub enum Reason {
         /// The family of the address.
         family: Family,
     },
+    /// The node has not yet said whether it can answer ARP and NDP.
+    MeshKeyUnknown,
+    /// There is no Secret with the key of the nodes' meshes, without which none answers ARP and NDP.
+    NoMeshKey,
+    /// The Secret with the key of the nodes' meshes holds none.
+    InvalidMeshKey,
+    /// The node has no interface on which it may answer for the address.
+    NoInterface {
+        /// The Announcements that would announce it.
+        announcements: Vec<AnnouncementName>,
+    },
     /// No endpoint of the address's family can serve, on any node.
     NoEndpoints {
         /// The family of the address.
@@ -88,6 +99,10 @@ impl ReasonTrait for Reason {
             Self::NetworkUnavailable => "NetworkUnavailable",
             Self::NoNeighbor { .. } => "NoNeighbor",
             Self::FamilyNotEnabled { .. } => "FamilyNotEnabled",
+            Self::MeshKeyUnknown => "MeshKeyUnknown",
+            Self::NoMeshKey => "NoMeshKey",
+            Self::InvalidMeshKey => "InvalidMeshKey",
+            Self::NoInterface { .. } => "NoInterface",
             Self::NoEndpoints { .. } => "NoEndpoints",
             Self::NoLocalEndpoint { .. } => "NoLocalEndpoint",
             Self::AwaitingProxy { .. } => "AwaitingProxy",
@@ -129,6 +144,23 @@ impl fmt::Display for Reason {
             Self::FamilyNotEnabled { family } => {
                 write!(f, "no selected BgpNeighbor learns {family}: add it to spec.families")
             }
+            Self::MeshKeyUnknown => {
+                f.write_str("the node's speaker has not yet read the Secret daymark-mesh, without which it answers no ARP or NDP")
+            }
+            Self::NoMeshKey => f.write_str(
+                "there is no Secret daymark-mesh in Daymark's namespace: the controller makes it, or create it with \
+                 32 random bytes as data.key",
+            ),
+            Self::InvalidMeshKey => f.write_str(
+                "the Secret daymark-mesh holds no key: data.key and, while it is changed, data.previous must be 32 \
+                 bytes each; delete the Secret and the controller makes a new one",
+            ),
+            Self::NoInterface { announcements } => write!(
+                f,
+                "the node has no interface for {}: none with a name in spec.l2.interfaces or, where that is absent, \
+                 with a subnet that contains the address or the default route of its family",
+                List(announcements)
+            ),
             Self::NoEndpoints { family, terminating: 0 } => {
                 write!(f, "no {family} endpoint is ready on any node")
             }
@@ -166,7 +198,7 @@ pub struct Refusal {
     pub reason: Reason,
 }
 
-/// A scalar attribute of a route.
+/// An attribute of which one value holds where Announcements meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scalar {
     /// `localPreference`.
@@ -175,6 +207,12 @@ pub enum Scalar {
     Med,
     /// `prepend`.
     Prepend,
+    /// `failback`.
+    Failback,
+    /// `refresh`.
+    Refresh,
+    /// `profile`.
+    Profile,
 }
 
 impl fmt::Display for Scalar {
@@ -183,11 +221,14 @@ impl fmt::Display for Scalar {
             Self::LocalPreference => "localPreference",
             Self::Med => "med",
             Self::Prepend => "prepend",
+            Self::Failback => "failback",
+            Self::Refresh => "refresh",
+            Self::Profile => "profile",
         })
     }
 }
 
-/// Two Announcements of one route differ in a scalar: the older one's value holds.
+/// Two Announcements of one route or address differ in a scalar: the older one's value holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Note {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use tracing::{info, warn};
 
 use super::{KindLabel, Presence, PumpContext, check_name};
-use crate::health::Check;
+use crate::health::{Check, OpenWatch};
 use crate::list_watch::{Change, Failure};
 use crate::object::{Key, Kind, Object};
 
@@ -80,11 +80,13 @@ impl Reporter {
         self.works();
     }
 
-    pub(super) fn watching(&mut self) {
+    /// A watch is open until what this returns is dropped.
+    pub(super) fn watching(&mut self) -> OpenWatch {
         if self.attempts > 1 {
             info!(kind = %self.kind, "watching again");
         }
         self.works();
+        self.context.health.watch_opened()
     }
 
     fn works(&mut self) {

@@ -10,6 +10,8 @@ use crate::slim::Node;
 /// What is kept of a Node object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeFacts {
+    /// Its UID.
+    pub uid: String,
     /// Its labels.
     pub labels: Labels,
     /// Whether it has the taint `node.kubernetes.io/out-of-service`.
@@ -36,6 +38,7 @@ pub fn node(node: &Node) -> NodeFacts {
     let mut taints = node.spec.as_ref().and_then(|s| s.taints.as_ref()).into_iter().flatten();
     let mut conditions = status.and_then(|s| s.conditions.as_ref()).into_iter().flatten();
     NodeFacts {
+        uid: node.metadata.uid.clone().unwrap_or_default(),
         labels: node.metadata.labels(),
         out_of_service: taints.any(|t| t.key.as_deref() == Some(OUT_OF_SERVICE)),
         network_unavailable: conditions
@@ -54,7 +57,7 @@ mod tests {
     #[test]
     fn taints_conditions_and_addresses() {
         let object = json!({
-            "metadata": {"name": "n1"},
+            "metadata": {"name": "n1", "uid": "0b5e6b1c-0000-4000-8000-000000000001"},
             "spec": {"taints": [{"key": OUT_OF_SERVICE, "effect": "NoExecute"}]},
             "status": {
                 "addresses": [
@@ -70,5 +73,6 @@ mod tests {
         let addresses: Vec<String> = facts.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["192.0.2.11", "198.51.100.1"]);
         assert_eq!(facts.internal.len(), 1);
+        assert_eq!(facts.uid, "0b5e6b1c-0000-4000-8000-000000000001");
     }
 }

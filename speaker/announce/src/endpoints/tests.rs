@@ -102,13 +102,34 @@ fn an_endpoint_in_two_slices_counts_once_with_its_best_state() {
 }
 
 #[test]
-fn only_changes_of_counts_are_told() {
+fn only_changes_of_counts_and_nodes_are_told() {
     let mut bench = Bench::new();
     let one = slice("web", &[("10.0.0.1", ready(), "here")]);
     assert_eq!(bench.apply("web-1", &one), ["web"]);
     assert!(bench.apply("web-1", &one).is_empty());
     assert!(bench.apply("web-1", &slice("web", &[("10.0.0.9", ready(), "here")])).is_empty());
     assert!(bench.remove("never").is_empty());
+    let there = |node| slice("web", &[("10.0.0.1", ready(), "here"), ("10.0.0.2", ready(), node)]);
+    assert_eq!(bench.apply("web-1", &there("b")), ["web"]);
+    assert_eq!(bench.apply("web-1", &there("c")), ["web"], "a pod that moves takes the address with it");
+    assert_eq!(bench.apply("web-1", &there("here")), ["web"]);
+}
+
+#[test]
+fn the_nodes_of_a_local_service_are_those_with_ready_endpoints_else_with_serving_ones() {
+    let mut bench = Bench::new();
+    let terminating = conditions(false, true, true);
+    let nodes = |bench: &Bench, family| bench.fold.nodes(&key("web"), family);
+    let hashes = |names: &[&str]| names.iter().map(|n| NodeHash::of(&(*n).into())).collect::<BTreeSet<_>>();
+    assert!(nodes(&bench, Family::V4).is_empty());
+    bench.apply("web-1", &slice("web", &[("10.0.0.1", terminating, "a"), ("10.0.0.2", ready(), "b")]));
+    bench.apply("web-2", &slice("web", &[("10.0.0.2", ready(), "b"), ("10.0.0.3", ready(), "")]));
+    bench.apply("web-6", &slice("web", &[("2001:db8::1", terminating, "c")]));
+    assert_eq!(nodes(&bench, Family::V4), hashes(&["b"]));
+    assert_eq!(nodes(&bench, Family::V6), hashes(&["c"]));
+    bench.apply("web-2", &slice("web", &[]));
+    bench.apply("web-1", &slice("web", &[("10.0.0.1", terminating, "a"), ("10.0.0.4", terminating, "d")]));
+    assert_eq!(nodes(&bench, Family::V4), hashes(&["a", "d"]));
 }
 
 #[test]
@@ -137,5 +158,5 @@ fn a_full_list_replaces_everything() {
 
 #[test]
 fn what_is_kept_of_an_endpoint_is_small() {
-    assert!(size_of::<(Ipv4Addr, Flags)>() <= 8 && size_of::<(Ipv6Addr, Flags)>() <= 20);
+    assert!(size_of::<Kept<Ipv4Addr>>() <= 16 && size_of::<Kept<Ipv6Addr>>() <= 32);
 }

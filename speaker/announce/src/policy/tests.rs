@@ -11,8 +11,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::endpoints::Endpoints;
+use crate::node::L2Standing;
 use crate::reason::Scalar;
 use crate::view::ServiceView;
+
+mod l2;
 
 const VIP: &str = "192.0.2.10";
 const VIP6: &str = "2001:db8::10";
@@ -60,7 +63,7 @@ fn announcement(name: &str, created: i64, bgp: BgpAnnouncement) -> Announcement 
 }
 
 fn bgp(a: &mut Announcement) -> &mut BgpAnnouncement {
-    let AnnouncementTarget::Bgp(bgp) = &mut a.target;
+    let AnnouncementTarget::Bgp(bgp) = &mut a.target else { panic!("not by BGP") };
     bgp
 }
 
@@ -448,8 +451,8 @@ fn any_world() -> impl Strategy<Value = World> {
         service
     });
     let one_announcement =
-        (0..1000_u32, 0..3_i64, any::<[bool; 7]>(), prop_oneof![Just(None), Just(Some(24_u8))]).prop_map(
-            |(n, created, [a, b, c, d, e, f, g], aggregate)| {
+        (0..1000_u32, 0..3_i64, any::<[bool; 8]>(), prop_oneof![Just(None), Just(Some(24_u8))]).prop_map(
+            |(n, created, [a, b, c, d, e, f, g, by_l2], aggregate)| {
                 let mut made = announcement(&format!("ann-{n}"), created, BgpAnnouncement::default());
                 made.service_selector = a.then(|| selector(&[("app", "web")])).flatten();
                 made.node_selector = b.then(|| selector(&[("zone", "b")])).flatten();
@@ -459,6 +462,10 @@ fn any_world() -> impl Strategy<Value = World> {
                     if e { WithoutEndpoints::Announce } else { WithoutEndpoints::Withdraw };
                 made.terminating_endpoints =
                     if f { TerminatingEndpoints::Ignore } else { TerminatingEndpoints::Serve };
+                if by_l2 {
+                    made.target = AnnouncementTarget::L2(l2::any_l2(n, a, f, g));
+                    return made;
+                }
                 let target = bgp(&mut made);
                 target.neighbors = g.then(|| ["tor-b".into()].into());
                 target.aggregate_v4 = aggregate;
@@ -476,6 +483,9 @@ fn any_world() -> impl Strategy<Value = World> {
         .prop_map(|(services, mut announcements, [b, c, d, e, f, g, leaving, out], rare)| {
             let mut world = world();
             (world.node.leaving, world.out) = (leaving && d && e, out);
+            world.node.l2 = if rare == 4 { L2Standing::NoMeshKey } else { L2Standing::Ready };
+            world.node.interfaces = l2::interfaces();
+            world.node.interfaces.retain(|i| b || i.name != "eth0");
             announcements.sort_by(|x, y| x.name.cmp(&y.name));
             announcements.dedup_by(|x, y| x.name == y.name);
             world.services = services;
@@ -509,6 +519,7 @@ proptest! {
         let mut world = world;
         world.services.reverse();
         world.config.neighbors.reverse();
+        world.node.interfaces.reverse();
         let length = world.config.announcements.len().max(1);
         if !world.config.announcements.is_empty() {
             world.config.announcements.rotate_left(turn % length);
@@ -519,8 +530,13 @@ proptest! {
     #[test]
     fn nothing_goes_out_when_a_precondition_fails(world in any_world()) {
         let decision = world.decide();
-        if decision.routes.is_empty() {
+        if decision.routes.is_empty() && decision.l2.is_none() {
             prop_assert!(world.services.is_empty() || !decision.reasons.is_empty(), "a no without a reason");
+        }
+        if let Some(export) = &decision.l2 {
+            l2::may_go_out(&world, export)?;
+        }
+        if decision.routes.is_empty() {
             return Ok(());
         }
         let node = &world.node;
