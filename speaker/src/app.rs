@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::netlink::HostNetwork;
 use crate::owner::{Owner, Wires};
 use crate::probe::{self, ProxyEndpoints, Wanted};
+use crate::segments::{Segments, SegmentsConfig};
 use crate::sessions::{Observer, Routers};
 use crate::status::Writer;
 use crate::watches::Input;
@@ -32,6 +33,8 @@ const INPUTS: usize = 1024;
 const ANSWERS: usize = 64;
 /// The port that passive neighbors connect to.
 const LISTEN_PORT: u16 = 179;
+/// How long handing over to other nodes of the segments may take.
+const HAND_OVER: Duration = Duration::from_secs(2);
 /// How long the end may take beside the wait for the routers.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -64,8 +67,8 @@ pub async fn run(flags: Flags, stop: CancellationToken) -> anyhow::Result<()> {
 
     let (watcher, networks) = netlink::Watcher::start().await?;
     tokio::spawn(netlink::follow(watcher));
-    tokio::spawn(tell_networks(networks, to_owner.clone()));
-    watches::start(&context, &node, &to_owner);
+    tokio::spawn(tell_networks(networks.clone(), to_owner.clone()));
+    watches::start(&context, &node, &flags.common.namespace, &to_owner);
     drop(to_owner);
 
     let (wanted, asked_for) = watch::channel(Wanted::default());
@@ -84,19 +87,24 @@ pub async fn run(flags: Flags, stop: CancellationToken) -> anyhow::Result<()> {
     writers.spawn(writer.run(written.clone()));
     writers.close();
 
+    let (port, counted) = (flags.mesh_port, metrics.clone());
+    let segments = SegmentsConfig { node: node.clone(), port, networks, metrics: counted };
+    let segments = Segments::new(segments, api.client()?);
     let gate = GateSettings { delay: flags.announce_delay, ..GateSettings::default() };
-    let wires = Wires { inputs, answers, wanted, reports, bgp: bgp.clone(), routers };
+    let wires = Wires { inputs, answers, wanted, reports, bgp: bgp.clone(), routers, segments };
     let mut owner = Owner::new(node.clone(), gate, flags.drain_wait, wires, metrics, health);
     owner.run_until(stop.cancelled()).await;
 
     let goodbye = format!("speaker on node {node} stops");
-    let (addresses, wait) = (owner.announced(), flags.drain_wait);
-    match addresses {
-        0 => info!(%node, "leaving: no address is out"),
+    let (addresses, routed, wait) = (owner.announced(), owner.routed(), flags.drain_wait);
+    match (addresses, routed) {
+        (0, _) => info!(%node, "leaving: no address is out"),
+        (_, 0) => info!(%node, addresses, "leaving: other nodes of the segments take over"),
         _ => info!(%node, addresses, ?wait, "leaving: routes become the last resort (GRACEFUL_SHUTDOWN)"),
     }
-    owner.run_until(bgp.shutdown(goodbye, wait)).await;
-    info!(%node, "left: the routes are withdrawn, the sessions closed");
+    let handed_over = owner.hand_over(HAND_OVER);
+    owner.run_until(async { tokio::join!(bgp.shutdown(goodbye, wait), handed_over) }).await;
+    info!(%node, "left: the routes are withdrawn, the sessions closed, the segments left to others");
     owner.last_report();
     written.cancel();
     // What the API server does not take in time is written by the next speaker on this node.

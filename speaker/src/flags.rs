@@ -26,6 +26,16 @@ pub struct Flags {
     #[arg(long, env = "DAYMARK_ANNOUNCE_DELAY", value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub announce_delay: Duration,
 
+    /// The UDP port of the speakers' mesh over the node network; the same on all nodes
+    #[arg(
+        long,
+        env = "DAYMARK_MESH_PORT",
+        value_name = "PORT",
+        default_value_t = 7947,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub mesh_port: u16,
+
     /// Where kube-proxy serves its metrics
     #[arg(
         long,

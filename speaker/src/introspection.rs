@@ -5,9 +5,12 @@
 //! | `/debug/services` | Services with addresses, routes and reasons, paged by `limit` and `after` |
 //! | `/debug/services?namespace=N&name=S` | one Service |
 //! | `/debug/sessions` | the BGP sessions |
+//! | `/debug/l2` | layer 2: segments, meshes, members, conflicts |
+//! | `/debug/l2/addresses` | who answers for which address on which interface, paged by `limit` and `after` |
 //! | `/debug/node` | the node as decisions see it, what is missing before the start, problems |
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use daymark_kube::admin::Admin;
 use daymark_model::ServiceKey;
@@ -45,6 +48,15 @@ pub enum About {
     Service(ServiceKey),
     /// The BGP sessions.
     Sessions,
+    /// Layer 2 without its addresses.
+    L2,
+    /// Addresses on segments, in ascending order.
+    L2Addresses {
+        /// Only those behind this one.
+        after: Option<IpAddr>,
+        /// At most so many.
+        limit: usize,
+    },
     /// The node.
     Node,
 }
@@ -58,6 +70,8 @@ pub fn serve(admin: Admin, to: &mpsc::Sender<Input>) -> Admin {
     admin
         .ask("/debug/services", asking(services))
         .ask("/debug/sessions", asking(|_| About::Sessions))
+        .ask("/debug/l2", asking(|_| About::L2))
+        .ask("/debug/l2/addresses", asking(l2_addresses))
         .ask("/debug/node", asking(|_| About::Node))
 }
 
@@ -78,11 +92,20 @@ fn services(parameters: &BTreeMap<String, String>) -> About {
         return About::Service(ServiceKey::new(namespace, name));
     }
     let after = text("after").and_then(|key| key.split_once('/'));
-    let limit = text("limit").and_then(|limit| limit.parse().ok()).unwrap_or(DEFAULT_PAGE);
     About::Services {
         after: after.map(|(namespace, name)| ServiceKey::new(namespace, name)),
-        limit: limit.clamp(1, MAX_PAGE),
+        limit: limit(parameters),
     }
+}
+
+fn l2_addresses(parameters: &BTreeMap<String, String>) -> About {
+    let after = parameters.get("after").and_then(|text| text.parse().ok());
+    About::L2Addresses { after, limit: limit(parameters) }
+}
+
+fn limit(parameters: &BTreeMap<String, String>) -> usize {
+    let asked = parameters.get("limit").and_then(|limit| limit.parse().ok());
+    asked.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE)
 }
 
 #[cfg(test)]

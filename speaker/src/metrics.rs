@@ -14,6 +14,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+mod l2;
+
+pub use l2::L2Metrics;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NeighborLabels {
     neighbor: String,
@@ -60,6 +64,8 @@ pub struct Metrics {
     pub proxy_demoted: Gauge,
     /// Writes of the Speaker's status.
     pub status_writes: Counter,
+    /// What is counted of layer 2.
+    pub l2: L2Metrics,
     /// Seconds since the epoch at which the caches were complete; 0 before.
     pub synced_at: Gauge<f64, AtomicU64>,
 }
@@ -79,6 +85,7 @@ impl Metrics {
             refusals: Vector::default(),
             proxy_demoted: Gauge::default(),
             status_writes: Counter::default(),
+            l2: L2Metrics::register(registry.sub_registry_with_prefix("daymark_l2")),
             synced_at: Gauge::default(),
         };
         let m = metrics.clone();

@@ -10,15 +10,17 @@ use daymark_announce::{GateSettings, ProxyStanding};
 use daymark_kube::{Check, Health, Update};
 use daymark_model::{Family, Neighbor, NeighborName, NodeName};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::bgp::{BgpHandle, NeighborConfig};
 use crate::identity;
 use crate::index::{self, Index, Output};
 use crate::introspection::{About, Question};
+use crate::mesh_key;
 use crate::metrics::Metrics;
 use crate::probe::{Answer, Wanted};
+use crate::segments::{self, News, Segments};
 use crate::sessions::{self, Routers, Steady};
 use crate::status::{Problem, Report};
 use crate::sys::memory;
@@ -33,9 +35,10 @@ const TIDY_DELAY: Duration = Duration::from_secs(5);
 /// The loop says that it lives at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(60);
+/// A node that has heard nothing from the API server for so long decides by what may be over.
+const STALE: Duration = Duration::from_secs(60);
 
 /// What the owner talks to.
-#[derive(Debug)]
 pub struct Wires {
     /// What changes.
     pub inputs: mpsc::Receiver<Input>,
@@ -49,6 +52,8 @@ pub struct Wires {
     pub bgp: BgpHandle,
     /// Where the neighbors are, for those that speak of them.
     pub routers: watch::Sender<Routers>,
+    /// Layer 2.
+    pub segments: Segments,
 }
 
 /// The owner of the speaker's state.
@@ -121,9 +126,11 @@ impl Owner {
                     }
                 }
                 Ok(()) = status.changed() => self.report_soon(),
+                Some(news) = self.wires.segments.heard() => self.segments_changed(news),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
             let now = Instant::now();
+            self.index.handle(now, index::Update::ApiStale(self.health.cut_off_for() > STALE), &mut out);
             if self.index.next_deadline().is_some_and(|at| at <= now) {
                 self.index.tick(now, &mut out);
             }
@@ -147,6 +154,17 @@ impl Owner {
         self.index.announced()
     }
 
+    /// How many addresses are announced by routes.
+    pub fn routed(&self) -> usize {
+        self.index.routed()
+    }
+
+    /// Leaves the addresses that the node answers ARP and NDP for to others; ready when that is done, at the latest after
+    /// about `wait`.
+    pub fn hand_over(&self, wait: Duration) -> impl Future<Output = ()> + Send + use<> {
+        self.wires.segments.shutdown(wait)
+    }
+
     fn wake(&self) -> Instant {
         let heartbeat = Instant::now() + HEARTBEAT;
         let wakes = [self.index.next_deadline(), self.report_due, self.tidy_at];
@@ -165,9 +183,18 @@ impl Owner {
                 self.turn(at, update, out);
             }
             Input::Network(network) => {
-                let (addresses, next_hops) = (network.own_addresses(), network.next_hops.clone());
+                let known = index::Network {
+                    addresses: network.own_addresses(),
+                    next_hops: network.next_hops.clone(),
+                    interfaces: network.interfaces(),
+                };
                 self.wires.bgp.network(network);
-                self.turn(Instant::now(), index::Update::Network { addresses, next_hops }, out);
+                self.turn(Instant::now(), index::Update::Network(known), out);
+            }
+            Input::MeshKey(update) => {
+                let (standing, keys) = mesh_key::settle(update);
+                self.wires.segments.set_keys(keys);
+                self.turn(Instant::now(), index::Update::MeshKey(standing), out);
             }
             Input::Asked(question) => self.tell(question),
         }
@@ -190,6 +217,7 @@ impl Owner {
         self.index.handle(at, update, out);
         if was_synced {
             self.send_routes(at, out);
+            self.wires.segments.act(&self.index, out);
         } else if !self.index.is_synced() {
             let missing = self.index.missing().join(", ");
             self.health.set(SYNC_CHECK, Check::Failing(format!("waits for {missing}")));
@@ -229,6 +257,7 @@ impl Owner {
             self.configure(&neighbors);
         }
         self.send_routes(Instant::now(), &mut out);
+        self.wires.segments.act(&self.index, &mut out);
         if out.synced {
             self.synced();
         }
@@ -287,6 +316,11 @@ impl Owner {
         self.wires.bgp.configure(usable);
     }
 
+    fn segments_changed(&mut self, news: News) {
+        self.wires.segments.take(news);
+        self.report_soon();
+    }
+
     fn report_soon(&mut self) {
         let now = Instant::now();
         let earliest = self.reported_at.map_or(now, |at| at + REPORT_INTERVAL);
@@ -301,11 +335,13 @@ impl Owner {
         let mut problems = self.unusable.clone();
         let routers = self.wires.routers.borrow();
         problems.extend(sessions::problems(&status, &routers));
+        problems.extend(self.wires.segments.problems(&self.index));
         problems.extend(self.index.problems());
         let report = Report {
             generation: self.word.generation,
             deletions: self.deletions,
             sessions: self.steady.reports(&status, &routers),
+            owned: self.wires.segments.owned().clone(),
             facts: self.index.node().clone(),
             spec_problems: self.word.problems.clone(),
             problems,
@@ -337,9 +373,20 @@ impl Owner {
     }
 
     fn tell(&self, question: Question) {
+        let driver = self.wires.segments.asking();
         let answer = match question.about {
-            About::Services { after, limit } => listing(&self.index.list(after.as_ref(), limit)),
-            About::Service(key) => self.index.service(&key).map_or(Value::Null, |service| json!(service)),
+            About::Services { after, limit } => {
+                let services = listing(&self.index.list(after.as_ref(), limit));
+                return answer_later(question.answer, segments::with_owners(driver, services));
+            }
+            About::Service(key) => {
+                let service = self.index.service(&key).map_or(Value::Null, |service| json!(service));
+                return answer_later(question.answer, segments::with_owners(driver, service));
+            }
+            About::L2Addresses { after, limit } => {
+                return answer_later(question.answer, segments::page(driver, after, limit));
+            }
+            About::L2 => self.wires.segments.listing(),
             About::Sessions => {
                 sessions::listing(&self.wires.bgp.status().borrow(), &self.wires.routers.borrow())
             }
@@ -352,6 +399,7 @@ impl Owner {
     fn node_listing(&self) -> Value {
         let problem = |p: &Problem| json!({"subject": p.subject, "reason": p.reason, "message": p.message});
         let mut problems: Vec<Value> = self.unusable.iter().map(problem).collect();
+        problems.extend(self.wires.segments.problems(&self.index).iter().map(problem));
         problems.extend(self.index.problems().iter().map(problem));
         problems.extend(self.word.problems.iter().map(problem));
         json!({
@@ -363,6 +411,14 @@ impl Owner {
             "notInUse": self.rejected.problems().map(problem).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Answers with what has to be asked of the driver first: the owner does not wait for that.
+fn answer_later(to: oneshot::Sender<Value>, answer: impl Future<Output = Value> + Send + 'static) {
+    tokio::spawn(async move {
+        // Who asked may have gone.
+        let _ = to.send(answer.await);
+    });
 }
 
 /// Whether it brings all objects of a kind that has many.

@@ -10,11 +10,13 @@ use daymark_config::crd::{AddressPool, Announcement, BgpNeighbor, Speaker};
 use daymark_config::native::{self, SpeakerSettings};
 use daymark_kube::pump::PumpContext;
 use daymark_kube::{Key, Pump, Unreadable, Update, slim, views};
+use daymark_l2::mesh::MeshKeys;
 use daymark_model::NodeName;
 use tokio::sync::mpsc;
 
 use crate::index;
 use crate::introspection::Question;
+use crate::mesh_key::{self, MeshSecret};
 use crate::netlink::HostNetwork;
 use crate::status::Problem;
 
@@ -42,6 +44,8 @@ pub enum Input {
         /// What changed.
         update: Update<SpeakerWord>,
     },
+    /// The Secret with the key of the meshes of layer 2; no keys = it holds none.
+    MeshKey(Update<Option<MeshKeys>>),
     /// What the kernel says.
     Network(HostNetwork),
     /// Somebody on this host asks.
@@ -73,8 +77,8 @@ pub struct SpeakerWord {
     pub problems: Vec<Problem>,
 }
 
-/// Starts all watches of the speaker on `node`.
-pub fn start(context: &PumpContext, node: &NodeName, to: &mpsc::Sender<Input>) {
+/// Starts all watches of the speaker on `node`; `namespace` is that of Daymark's own objects.
+pub fn start(context: &PumpContext, node: &NodeName, namespace: &str, to: &mpsc::Sender<Input>) {
     let of_index = |update| Input::Index { at: Instant::now(), update };
     let configured = |change| Input::Configured { at: Instant::now(), change };
 
@@ -130,6 +134,14 @@ pub fn start(context: &PumpContext, node: &NodeName, to: &mpsc::Sender<Input>) {
         move |object| Some(SpeakerWord::read(&subject, &object)),
         move |unreadable| Some(SpeakerWord::not_read(&same_subject, unreadable)),
         |update| Input::Speaker { at: Instant::now(), update },
+        to.clone(),
+    ));
+    let named = format!("metadata.name={}", mesh_key::SECRET);
+    let secret = Pump::<MeshSecret>::new(context).optional().namespaced(namespace).fields(&named);
+    tokio::spawn(secret.run_with_unreadable(
+        |object| Some(mesh_key::keys(&object)),
+        |_| Some(None),
+        Input::MeshKey,
         to.clone(),
     ));
 }

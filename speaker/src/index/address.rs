@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::sync::Arc;
 use std::time::Instant;
 
 use daymark_announce::gate::Servable;
-use daymark_announce::{AddressView, Export, Refusal, Sharer, Verdict};
+use daymark_announce::{AddressView, Refusal, Sharer, Verdict, Ways};
+use daymark_l2::offer::Offer;
 use daymark_model::{AddressBlock, Family, Labels, ServiceKey, TrafficPolicy};
 
 use super::{Index, Output};
@@ -16,7 +16,29 @@ use super::{Index, Output};
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     all: BTreeMap<IpAddr, Entry>,
-    out: usize,
+    out: OutCounts,
+}
+
+/// How many addresses are out.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OutCounts {
+    /// In any way.
+    pub(super) all: usize,
+    /// By routes.
+    pub(super) routed: usize,
+    /// Offered on segments.
+    pub(super) offered: usize,
+}
+
+impl OutCounts {
+    fn of(state: &State) -> Self {
+        match state {
+            State::Hidden | State::Waiting(..) => Self::default(),
+            State::Out(ways) => {
+                Self { all: 1, routed: ways.bgp.is_some().into(), offered: ways.l2.is_some().into() }
+            }
+        }
+    }
 }
 
 /// One address.
@@ -25,6 +47,8 @@ pub(super) struct Entry {
     pub(super) holders: Vec<ServiceKey>,
     pub(super) state: State,
     pub(super) refusals: Vec<Refusal>,
+    /// What the segments were told.
+    pub(super) offered: Option<Offer>,
     /// Since when the node's service proxy has had reason to serve it.
     servable: Option<Servable>,
     ceased: Option<Instant>,
@@ -37,9 +61,15 @@ pub(super) enum State {
     #[default]
     Hidden,
     /// It goes out so as soon as the gate lets it.
-    Waiting(Arc<Export>, Instant),
+    Waiting(Ways, Instant),
     /// It is out.
-    Out(Arc<Export>),
+    Out(Ways),
+}
+
+impl State {
+    fn is_routed(&self) -> bool {
+        matches!(self, Self::Out(ways) if ways.bgp.is_some())
+    }
 }
 
 impl Addresses {
@@ -69,14 +99,22 @@ impl Addresses {
     }
 
     /// How many are out.
-    pub(super) fn out(&self) -> usize {
+    pub(super) fn out(&self) -> OutCounts {
         self.out
+    }
+
+    pub(super) fn set_offered(&mut self, address: IpAddr, offered: Option<Offer>) {
+        if let Some(entry) = self.all.get_mut(&address) {
+            entry.offered = offered;
+        }
     }
 
     fn set_state(&mut self, address: IpAddr, state: State) {
         let Some(entry) = self.all.get_mut(&address) else { return };
-        self.out -= usize::from(matches!(entry.state, State::Out(_)));
-        self.out += usize::from(matches!(state, State::Out(_)));
+        let (before, after) = (OutCounts::of(&entry.state), OutCounts::of(&state));
+        self.out.all = self.out.all + after.all - before.all;
+        self.out.routed = self.out.routed + after.routed - before.routed;
+        self.out.offered = self.out.offered + after.offered - before.offered;
         entry.state = state;
     }
 }
@@ -112,74 +150,85 @@ impl Index {
         let can_serve = sharers.iter().any(|s| s.endpoints.can_serve(s.service.policy));
         entry.note_servable(now, can_serve, sharers.iter().find_map(health_check));
 
-        let is_out = matches!(entry.state, State::Out(_));
-        let Verdict { export, reasons: refusals } =
-            self.policy.decide(&AddressView { address, sharers, out: is_out }, &self.config.pools);
+        let is_routed = entry.state.is_routed();
+        let Verdict { ways, reasons: refusals } =
+            self.policy.decide(&AddressView { address, sharers, out: is_routed }, &self.config.pools);
         if entry.refusals != refusals {
             entry.refusals = refusals;
             out.report = true;
         }
         let (abandoned, servable) = (entry.holders.is_empty(), entry.servable);
-        let next = self.next_state(now, address, export, servable);
+        let next = self.next_state(now, address, ways, servable);
         if let Some(next) = next {
             self.addresses.set_state(address, next);
         }
+        self.offer(address, out);
         if abandoned {
             self.addresses.all.remove(&address);
         }
     }
 
-    /// Moves the address toward `export`; `None` when it stands there already.
+    /// Moves the address toward `ways`; `None` when it stands there already.
     fn next_state(
         &mut self,
         now: Instant,
         address: IpAddr,
-        export: Option<Arc<Export>>,
+        ways: Ways,
         servable: Option<Servable>,
     ) -> Option<State> {
         let state = self.addresses.get(address)?.state.clone();
-        match (state, export) {
-            (State::Hidden, None) => None,
-            (State::Waiting(..), None) => {
-                self.gate.cancel(address);
-                Some(State::Hidden)
+        if ways.is_none() {
+            match state {
+                State::Hidden => return None,
+                State::Waiting(..) => self.gate.cancel(address),
+                State::Out(old) => self.route(address, &old, &Ways::default()),
             }
-            (State::Out(old), None) => {
-                self.rib.remove(address, &old);
-                Some(State::Hidden)
+            return Some(State::Hidden);
+        }
+        match (state, servable) {
+            (State::Out(old), _) if old == ways => None,
+            (State::Out(old), _) => {
+                self.route(address, &old, &ways);
+                Some(State::Out(ways))
             }
-            (State::Out(old), Some(new)) if *old == *new => None,
-            (State::Out(old), Some(new)) => {
-                self.rib.remove(address, &old);
-                self.rib.add(address, &new);
-                Some(State::Out(new))
-            }
-            (State::Hidden | State::Waiting(..), Some(export)) if servable.is_none() => {
+            (State::Hidden | State::Waiting(..), None) => {
                 // Announced without endpoints: there is no rule to wait for.
                 self.gate.cancel(address);
-                self.rib.add(address, &export);
-                Some(State::Out(export))
+                self.route(address, &Ways::default(), &ways);
+                Some(State::Out(ways))
             }
-            (state @ (State::Hidden | State::Waiting(..)), Some(export)) => {
-                if let Some(servable) = servable {
-                    self.gate.wait(now, address, servable);
-                }
+            (state @ (State::Hidden | State::Waiting(..)), Some(servable)) => {
+                self.gate.wait(now, address, servable);
                 let since = if let State::Waiting(_, since) = state { since } else { now };
-                Some(State::Waiting(export, since))
+                Some(State::Waiting(ways, since))
             }
+        }
+    }
+
+    /// Routes that were out as `old` says go out as `new` says.
+    fn route(&mut self, address: IpAddr, old: &Ways, new: &Ways) {
+        if old.bgp == new.bgp {
+            return;
+        }
+        if let Some(old) = &old.bgp {
+            self.rib.remove(address, old);
+        }
+        if let Some(new) = &new.bgp {
+            self.rib.add(address, new);
         }
     }
 
     /// The gate lets these go out.
     pub(super) fn open(&mut self, now: Instant, addresses: Vec<IpAddr>, out: &mut Output) {
         for address in addresses {
-            let Some(State::Waiting(export, since)) = self.addresses.get(address).map(|e| e.state.clone())
+            let Some(State::Waiting(ways, since)) = self.addresses.get(address).map(|e| e.state.clone())
             else {
                 continue;
             };
             out.waits.push(now.saturating_duration_since(since));
-            self.rib.add(address, &export);
-            self.addresses.set_state(address, State::Out(export));
+            self.route(address, &Ways::default(), &ways);
+            self.addresses.set_state(address, State::Out(ways));
+            self.offer(address, out);
         }
     }
 }

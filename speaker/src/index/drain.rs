@@ -1,9 +1,12 @@
-//! How a node leaves: its routes become the last resort, a moment later they are withdrawn.
+//! How a node leaves: its routes become the last resort, a moment later they are withdrawn. On its segments other nodes
+//! take over at once.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use daymark_announce::Drain;
+
+use super::address::OutCounts;
 
 /// Why a node leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,11 @@ pub enum Step {
         /// For how long they stay.
         wait: Duration,
     },
+    /// Other nodes answer ARP and NDP from now on; there are no routes.
+    HandedOver {
+        /// How many addresses the node could answer for.
+        addresses: usize,
+    },
     /// It began with nothing that is out.
     Hidden,
     /// The routes are withdrawn.
@@ -65,6 +73,15 @@ impl fmt::Display for Leaving {
                 "{cause} takes the node out: {} become the last resort (GRACEFUL_SHUTDOWN) and are withdrawn in {wait:?}",
                 routes(addresses)
             ),
+            Step::HandedOver { addresses: 1 } => {
+                write!(f, "{cause} takes the node out: 1 address is left to other nodes of its segment")
+            }
+            Step::HandedOver { addresses } => {
+                write!(
+                    f,
+                    "{cause} takes the node out: {addresses} addresses are left to other nodes of their segments"
+                )
+            }
             Step::Hidden => write!(f, "{cause} keeps the node out: nothing was announced"),
             Step::Withdrawn { addresses } => {
                 write!(f, "{cause} took the node out: {} are withdrawn", routes(addresses))
@@ -96,18 +113,19 @@ impl LeaveTimer {
         Self { wait, cause: None, state: Drain::No, done_at: None }
     }
 
-    /// Why the node is to leave, if it is, while `out` addresses are out. Where nothing is out there is nothing to wait
-    /// for.
-    pub(super) fn set(&mut self, now: Instant, cause: Option<Cause>, out: usize) -> Option<Leaving> {
+    /// Why the node is to leave, if it is, while so many addresses are out. Where no routes are out there is nothing to
+    /// wait for.
+    pub(super) fn set(&mut self, now: Instant, cause: Option<Cause>, out: OutCounts) -> Option<Leaving> {
         let (cause, step) = match (self.cause, cause) {
-            (None, Some(cause)) if out > 0 => {
+            (None, Some(cause)) if out.routed > 0 => {
                 self.state = Drain::Leaving;
                 self.done_at = Some(now + self.wait);
-                (cause, Step::Begun { addresses: out, wait: self.wait })
+                (cause, Step::Begun { addresses: out.routed, wait: self.wait })
             }
             (None, Some(cause)) => {
                 self.state = Drain::Done;
-                (cause, Step::Hidden)
+                let handed_over = Step::HandedOver { addresses: out.offered };
+                (cause, if out.offered > 0 { handed_over } else { Step::Hidden })
             }
             (Some(known), None) => {
                 *self = Self::new(self.wait);

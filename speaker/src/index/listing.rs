@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::ops::Bound;
 
-use daymark_announce::Reason;
+use daymark_announce::{L2Export, Reason};
 use daymark_bgp::RouteAttributes;
-use daymark_model::{NeighborName, Reason as _, ServiceKey};
+use daymark_model::{AnnouncementName, NeighborName, Reason as _, ServiceKey};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -36,9 +36,24 @@ pub struct AddressListing {
     /// What the neighbors were told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteListing>,
+    /// How it is offered on the node's segments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l2: Option<L2Listing>,
     /// What keeps it from going out for this Service.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<ReasonListing>,
+}
+
+/// How an address is offered on the node's segments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct L2Listing {
+    /// The interfaces that may answer.
+    pub interfaces: Vec<String>,
+    /// The Announcements that cover it, on this node or others.
+    pub announcements: Vec<AnnouncementName>,
+    /// The node's preference weight.
+    pub weight: u32,
 }
 
 /// Where an address stands.
@@ -113,20 +128,31 @@ impl Index {
         let mut reasons: Vec<_> = refusals.map(|refusal| ReasonListing::from(&refusal.reason)).collect();
         let awaited = self.gate.awaits(address).map(|evidence| Reason::AwaitingProxy { evidence });
         reasons.extend(awaited.as_ref().map(ReasonListing::from));
-        let (state, routes) = match &entry.state {
-            State::Hidden => (AddressState::Hidden, Vec::new()),
-            State::Waiting(..) => (AddressState::Waiting, Vec::new()),
-            State::Out(export) => {
-                let routes = export.prefixes(address).flat_map(|prefix| {
+        let (state, routes, l2) = match &entry.state {
+            State::Hidden => (AddressState::Hidden, Vec::new(), None),
+            State::Waiting(..) => (AddressState::Waiting, Vec::new(), None),
+            State::Out(ways) => {
+                let prefixes = ways.bgp.iter().flat_map(|export| export.prefixes(address));
+                let routes = prefixes.flat_map(|prefix| {
                     self.rib
                         .told(&prefix)
                         .iter()
                         .map(move |(name, attributes)| route(prefix, name, attributes))
                 });
-                (AddressState::Announced, routes.collect())
+                let l2 = ways.l2.as_ref().map(|export| self.l2_listing(export));
+                (AddressState::Announced, routes.collect(), l2)
             }
         };
-        Some(AddressListing { address, state, routes, reasons })
+        Some(AddressListing { address, state, routes, l2, reasons })
+    }
+
+    fn l2_listing(&self, export: &L2Export) -> L2Listing {
+        let may = self.node.interfaces.iter().filter(|i| export.interfaces.contains(&i.index));
+        L2Listing {
+            interfaces: may.map(|i| i.name.clone()).collect(),
+            announcements: export.announcements.clone(),
+            weight: export.weight,
+        }
     }
 }
 

@@ -11,7 +11,9 @@ mod drain;
 mod listing;
 mod problems;
 mod rib;
+mod segments;
 mod sources;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,94 +21,24 @@ use std::time::{Duration, Instant};
 
 use daymark_announce::node::EXCLUDE_LABEL;
 use daymark_announce::{
-    Config, Drain, EndpointFold, Gate, GateSettings, NodeView, Observation, Policy, Probes, ProxyHealth,
-    ServiceView, SliceView,
+    Config, Drain, EndpointFold, Gate, GateSettings, NodeView, Policy, Probes, ProxyHealth, ServiceView,
+    SliceView,
 };
-use daymark_bgp::RouteChange;
 use daymark_config::native::SpeakerSettings;
 use daymark_kube::views::node::NodeFacts;
-use daymark_model::{
-    Announcement, Labels, NamespaceName, Neighbor, NeighborName, NodeName, Pool, ServiceKey,
-};
+use daymark_model::{Labels, NamespaceName, Neighbor, NodeName, Pool, ServiceKey};
 
 use address::Addresses;
 use drain::LeaveTimer;
 pub use drain::{Cause, Leaving, Step};
-pub use listing::{AddressListing, AddressState, ReasonListing, RouteListing, ServiceListing};
+pub use listing::{AddressListing, AddressState, L2Listing, ReasonListing, RouteListing, ServiceListing};
 use rib::Rib;
+use segments::Segments;
 use sources::Sources;
+pub use turn::{Network, Output, Update};
 
 /// How long the routes of a leaving node stay out as the last resort, unless told otherwise.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
-
-/// Something that changed.
-#[derive(Debug)]
-pub enum Update {
-    /// Services of type LoadBalancer.
-    Services(daymark_kube::Update<ServiceView>),
-    /// EndpointSlices.
-    EndpointSlices(daymark_kube::Update<SliceView>),
-    /// The labels of Namespaces.
-    Namespaces(daymark_kube::Update<Labels>),
-    /// The accepted AddressPools.
-    Pools(daymark_kube::Update<Pool>),
-    /// The accepted Announcements.
-    Announcements(daymark_kube::Update<Announcement>),
-    /// The accepted BgpNeighbors.
-    Neighbors(daymark_kube::Update<Neighbor>),
-    /// The node's own Node object.
-    Node(daymark_kube::Update<NodeFacts>),
-    /// The node's own Speaker object: the operator's word.
-    Speaker(daymark_kube::Update<SpeakerSettings>),
-    /// What the kernel says.
-    Network {
-        /// The host's addresses.
-        addresses: BTreeSet<IpAddr>,
-        /// The next hops of its routes.
-        next_hops: BTreeSet<IpAddr>,
-    },
-    /// What the service proxy says of its rules.
-    Proxy(Observation),
-    /// What the service proxy's `/healthz` says.
-    ProxyHealth {
-        /// When it was asked.
-        asked: Instant,
-        /// The HTTP status; `None` when nothing answers.
-        status: Option<u16>,
-    },
-}
-
-/// What has to be done after a turn; everything in it is a change.
-#[derive(Debug, Default)]
-pub struct Output {
-    /// The neighbors to hold sessions with, by name, when they or what identifies the node to them changed.
-    pub neighbors: Option<Vec<Neighbor>>,
-    /// Routes by neighbor.
-    pub routes: BTreeMap<NeighborName, Vec<RouteChange>>,
-    /// All that was there at the start has been decided: End-of-RIB may go. Said once.
-    pub synced: bool,
-    /// What to ask the service proxy, when that changed.
-    pub probes: Option<Probes>,
-    /// How long each address waited that went out through the gate.
-    pub waits: Vec<Duration>,
-    /// How the node leaves and comes back.
-    pub leaving: Vec<Leaving>,
-    /// Facts, reasons or problems changed: the Speaker's status may have to be written.
-    pub report: bool,
-}
-
-impl Output {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.neighbors.is_none()
-            && self.routes.is_empty()
-            && !self.synced
-            && self.probes.is_none()
-            && self.waits.is_empty()
-            && self.leaving.is_empty()
-            && !self.report
-    }
-}
 
 /// The speaker's state.
 #[derive(Debug)]
@@ -122,6 +54,7 @@ pub struct Index {
     endpoints: EndpointFold,
     addresses: Addresses,
     rib: Rib,
+    segments: Segments,
     gate: Gate,
     health: ProxyHealth,
     drain: LeaveTimer,
@@ -151,6 +84,7 @@ impl Index {
             endpoints: EndpointFold::new(node),
             addresses: Addresses::default(),
             rib: Rib::default(),
+            segments: Segments::default(),
             gate: Gate::new(gate),
             health: ProxyHealth::default(),
             drain: LeaveTimer::new(DRAIN_WAIT),
@@ -182,12 +116,12 @@ impl Index {
         self.open(now, open, out);
         let health = self.health.tick(now);
         let gone = [self.drain.tick(now), self.exclusion.tick(now)];
-        let out_before = self.addresses.out();
+        let routed = self.addresses.out().routed;
         if health || gone != [None, None] {
             self.node_changed(out);
         }
         self.finish(now, out);
-        let withdrawn = Step::Withdrawn { addresses: out_before.saturating_sub(self.addresses.out()) };
+        let withdrawn = Step::Withdrawn { addresses: routed.saturating_sub(self.addresses.out().routed) };
         out.leaving.extend(gone.into_iter().flatten().map(|cause| Leaving { cause, step: withdrawn }));
     }
 
@@ -219,7 +153,17 @@ impl Index {
 
     /// How many addresses are out.
     pub fn announced(&self) -> usize {
-        self.addresses.out()
+        self.addresses.out().all
+    }
+
+    /// How many addresses are out by routes.
+    pub fn routed(&self) -> usize {
+        self.addresses.out().routed
+    }
+
+    /// The Services that hold `address`.
+    pub fn holders(&self, address: IpAddr) -> &[ServiceKey] {
+        self.addresses.get(address).map(|entry| entry.holders.as_slice()).unwrap_or_default()
     }
 
     /// How many addresses wait at the gate.
@@ -265,7 +209,14 @@ impl Index {
                 let settings = all.into_values().next().unwrap_or_default();
                 self.settings_changed(now, settings, out);
             }
-            Update::Network { addresses, next_hops } => self.network_changed(addresses, next_hops, out),
+            Update::Network(network) => self.network_changed(network, out),
+            Update::MeshKey(standing) => {
+                if self.segments.key != standing {
+                    self.segments.key = standing;
+                    self.node_changed(out);
+                }
+            }
+            Update::ApiStale(stale) => self.segments.api_stale = stale,
             Update::Proxy(observation) => {
                 let mut open = Vec::new();
                 self.gate.observe(&observation, &mut open);
@@ -425,21 +376,30 @@ impl Index {
         }
     }
 
-    fn network_changed(&mut self, host: BTreeSet<IpAddr>, next_hops: BTreeSet<IpAddr>, out: &mut Output) {
+    fn network_changed(&mut self, network: Network, out: &mut Output) {
         let routable = |addresses: BTreeSet<IpAddr>| -> BTreeSet<IpAddr> {
             addresses.into_iter().filter(|a| !is_link_local(*a)).collect()
         };
-        let (host, next_hops) = (routable(host), routable(next_hops));
-        if self.host == host && self.node.next_hops == next_hops {
-            return;
+        let (host, next_hops) = (routable(network.addresses), routable(network.next_hops));
+        if self.host != host || self.node.next_hops != next_hops {
+            self.touched.extend(self.host.symmetric_difference(&host));
+            self.touched.extend(self.node.next_hops.symmetric_difference(&next_hops));
+            self.host = host;
+            self.node.next_hops = next_hops;
+            self.node.addresses = self.own_addresses();
+            self.policy.set_infrastructure(&self.node, &self.config);
+            out.report = true;
         }
-        self.touched.extend(self.host.symmetric_difference(&host));
-        self.touched.extend(self.node.next_hops.symmetric_difference(&next_hops));
-        self.host = host;
-        self.node.next_hops = next_hops;
-        self.node.addresses = self.own_addresses();
-        self.policy.set_infrastructure(&self.node, &self.config);
-        out.report = true;
+        self.segments.interfaces = network.interfaces;
+        let interfaces = segments::announcing(&self.segments.interfaces, &self.config.announcements);
+        if self.node.interfaces != interfaces {
+            let same = segments::same_for_decisions(&self.node.interfaces, &interfaces);
+            self.node.interfaces = interfaces;
+            out.report = true;
+            if !same && self.uses_l2() {
+                self.policy_changed(out);
+            }
+        }
     }
 
     /// Something that [`NodeView`] is made of changed.
@@ -454,7 +414,10 @@ impl Index {
             network_unavailable: facts.is_some_and(|f| f.network_unavailable),
             proxy: self.health.standing(),
             addresses: self.own_addresses(),
+            internal: facts.map(|f| f.internal.clone()).unwrap_or_default(),
             next_hops: std::mem::take(&mut self.node.next_hops),
+            l2: self.segments.key,
+            interfaces: std::mem::take(&mut self.node.interfaces),
         };
         self.policy_changed(out);
     }
@@ -465,8 +428,10 @@ impl Index {
     }
 
     fn policy_changed(&mut self, out: &mut Output) {
+        self.node.interfaces = segments::announcing(&self.segments.interfaces, &self.config.announcements);
         self.policy = Policy::new(&self.node, &self.config);
         self.rib.forget_attributes();
+        self.segments.forget_terms();
         self.touch_all();
         out.report = true;
     }
@@ -503,6 +468,7 @@ impl Index {
                 self.decide(now, address, out);
             }
             self.rib.flush(&mut out.routes);
+            self.tell_facts(out);
             self.forget_pools();
         }
         let probes = self.gate.probes();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daymark_announce::{Drain, Reason};
+use daymark_announce::{Drain, L2Standing, Reason};
 use daymark_model::Reason as _;
 
 use super::Index;
@@ -23,6 +23,8 @@ impl Index {
             (node.excluded(), Reason::NodeExcluded),
             (node.out_of_service, Reason::OutOfService),
             (node.network_unavailable, Reason::NetworkUnavailable),
+            (self.uses_l2() && node.l2 == L2Standing::NoMeshKey, Reason::NoMeshKey),
+            (self.uses_l2() && node.l2 == L2Standing::InvalidMeshKey, Reason::InvalidMeshKey),
         ];
         let mut problems: Vec<Problem> = of_node
             .iter()
@@ -32,8 +34,8 @@ impl Index {
         let mut notes = BTreeSet::new();
         let mut refused: BTreeMap<&'static str, BTreeSet<Problem>> = BTreeMap::new();
         for (_, entry) in self.addresses.iter() {
-            if let State::Out(export) | State::Waiting(export, _) = &entry.state {
-                notes.extend(&export.notes);
+            if let State::Out(ways) | State::Waiting(ways, _) = &entry.state {
+                notes.extend(ways.notes());
             }
             for refusal in entry.refusals.iter().filter(|r| is_problem(&r.reason)) {
                 let named = refused.entry(refusal.reason.code()).or_default();
@@ -65,13 +67,17 @@ fn is_problem(reason: &Reason) -> bool {
         Reason::AddressIsInfrastructure { .. }
         | Reason::NoAnnouncement
         | Reason::NoNeighbor { .. }
-        | Reason::FamilyNotEnabled { .. } => true,
+        | Reason::FamilyNotEnabled { .. }
+        | Reason::NoInterface { .. } => true,
         Reason::NotAssigned
         | Reason::NodeNotSelected { .. }
         | Reason::NodeExcluded
         | Reason::Draining
         | Reason::OutOfService
         | Reason::NetworkUnavailable
+        | Reason::MeshKeyUnknown
+        | Reason::NoMeshKey
+        | Reason::InvalidMeshKey
         | Reason::NoEndpoints { .. }
         | Reason::NoLocalEndpoint { .. }
         | Reason::AwaitingProxy { .. } => false,

@@ -56,7 +56,7 @@ impl Source {
             Update::Announcements(Reset(_)) => Self::Announcements,
             Update::Neighbors(Reset(_)) => Self::Neighbors,
             Update::Speaker(Reset(_)) => Self::Speaker,
-            Update::Network { .. } => Self::Network,
+            Update::Network(_) => Self::Network,
             Update::Services(_)
             | Update::EndpointSlices(_)
             | Update::Namespaces(_)
@@ -65,6 +65,8 @@ impl Source {
             | Update::Neighbors(_)
             | Update::Speaker(_)
             | Update::Node(_)
+            | Update::MeshKey(_)
+            | Update::ApiStale(_)
             | Update::Proxy(_)
             | Update::ProxyHealth { .. } => return None,
         })

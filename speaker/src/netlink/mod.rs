@@ -1,13 +1,15 @@
-//! What the node's kernel knows: its own addresses, per interface, and the next hops of its routes.
+//! What the node's kernel knows: its interfaces, their addresses, and the next hops of its routes.
 //!
-//! Both are places that an address of a Service must never collide with (`AddressIsInfrastructure`), and the addresses
-//! of an interface tell which next hop a session carries for the family that it does not run over.
+//! Addresses and next hops are places that an address of a Service must never collide with
+//! (`AddressIsInfrastructure`), and the addresses of an interface tell which next hop a session carries for the family
+//! that it does not run over. [`HostNetwork::interfaces`] are those on which layer 2 can announce.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "the kernel's messages have far more kinds than concern us"
 )]
 
+mod link;
 mod table;
 mod watch;
 
@@ -15,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use daymark_model::Family;
+use ipnet::IpNet;
 
+pub use link::{DefaultRoute, Link, LinkKind};
 pub use watch::{NetlinkError, Watcher, follow};
 
 /// Interfaces whose addresses are no addresses of the node: kube-proxy in IPVS mode binds every Service address here.
@@ -28,19 +32,27 @@ pub struct InterfaceAddress {
     pub interface: u32,
     /// The address.
     pub address: IpAddr,
+    /// The network that its prefix makes; a host prefix where it has none.
+    pub subnet: IpNet,
     /// Whether it is usable beyond the link: global scope, neither tentative nor deprecated.
     pub usable: bool,
+    /// Whether the kernel has not found out yet that it is the only one with it, or that it is not.
+    pub tentative: bool,
 }
 
-/// A snapshot of the node's addresses and next hops.
+/// A snapshot of the node's interfaces, addresses and next hops.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostNetwork {
     /// The addresses, of Services' own interfaces excepted.
     pub addresses: BTreeSet<InterfaceAddress>,
     /// The next hops of the routes of all tables.
     pub next_hops: BTreeSet<IpAddr>,
-    /// Interfaces by index.
+    /// The names of the interfaces by index.
     pub interfaces: BTreeMap<u32, String>,
+    /// What the interfaces are, by index.
+    pub links: BTreeMap<u32, Link>,
+    /// The default routes of the main table.
+    pub default_routes: BTreeSet<DefaultRoute>,
 }
 
 impl HostNetwork {
@@ -75,7 +87,8 @@ mod tests {
     use super::*;
 
     fn address(interface: u32, address: &str, usable: bool) -> InterfaceAddress {
-        InterfaceAddress { interface, address: address.parse().unwrap(), usable }
+        let address: IpAddr = address.parse().unwrap();
+        InterfaceAddress { interface, address, subnet: address.into(), usable, tentative: false }
     }
 
     #[test]

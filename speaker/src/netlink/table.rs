@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia};
 
-use super::{HostNetwork, InterfaceAddress, SERVICE_INTERFACES};
+use super::{DefaultRoute, HostNetwork, InterfaceAddress, Link, SERVICE_INTERFACES};
 
 /// What an event means for what is already known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,47 +29,65 @@ impl Effect {
 
 impl HostNetwork {
     pub(super) fn link_added(&mut self, message: &LinkMessage) -> Effect {
-        let Some(name) = link_name(message) else { return Effect::Unchanged };
-        let previous = self.interfaces.insert(message.header.index, name.to_owned());
-        Effect::changed(previous.as_deref() != Some(name))
+        let Some(name) = link_name(message).filter(|_| is_of_the_node(message)) else {
+            return Effect::Unchanged;
+        };
+        let index = message.header.index;
+        let name_before = self.interfaces.insert(index, name.to_owned());
+        let link = Link::read(message);
+        let link_before = self.links.insert(index, link);
+        Effect::changed(name_before.as_deref() != Some(name) || link_before != Some(link))
     }
 
     pub(super) fn link_removed(&mut self, message: &LinkMessage) -> Effect {
+        if !is_of_the_node(message) {
+            return Effect::Unchanged;
+        }
         let index = message.header.index;
         let known = self.addresses.len();
         self.addresses.retain(|a| a.interface != index);
+        self.links.remove(&index);
         Effect::changed(self.interfaces.remove(&index).is_some() || known != self.addresses.len())
     }
 
     pub(super) fn address_added(&mut self, message: &AddressMessage) -> Effect {
         let interface = message.header.index;
-        let Some(address) = own_address(message) else { return Effect::Unchanged };
+        let Some(added) = read_address(message) else { return Effect::Unchanged };
         if self.interfaces.get(&interface).is_some_and(|name| SERVICE_INTERFACES.contains(&name.as_str())) {
             return Effect::Unchanged;
         }
-        let usable = is_usable(message);
-        let stale = InterfaceAddress { interface, address, usable: !usable };
-        let replaced = self.addresses.remove(&stale);
-        Effect::changed(self.addresses.insert(InterfaceAddress { usable, ..stale }) || replaced)
+        if self.addresses.contains(&added) {
+            return Effect::Unchanged;
+        }
+        self.forget_address(interface, added.address);
+        self.addresses.insert(added);
+        Effect::Changed
     }
 
     pub(super) fn address_removed(&mut self, message: &AddressMessage) -> Effect {
         let Some(address) = own_address(message) else { return Effect::Unchanged };
-        let interface = message.header.index;
         let known = self.addresses.len();
-        self.addresses.retain(|a| (a.interface, a.address) != (interface, address));
+        self.forget_address(message.header.index, address);
         Effect::changed(known != self.addresses.len())
+    }
+
+    fn forget_address(&mut self, interface: u32, address: IpAddr) {
+        self.addresses.retain(|a| (a.interface, a.address) != (interface, address));
     }
 
     pub(super) fn route_added(&mut self, message: &RouteMessage) -> Effect {
         let mut changed = false;
         next_hops(message, &mut |address| changed |= self.next_hops.insert(address));
+        for route in DefaultRoute::read(message) {
+            changed |= self.default_routes.insert(route);
+        }
         Effect::changed(changed)
     }
 
     pub(super) fn route_removed(&self, message: &RouteMessage) -> Effect {
         let mut doubtful = false;
         next_hops(message, &mut |address| doubtful |= self.next_hops.contains(&address));
+        doubtful |= DefaultRoute::read(message).iter().any(|route| self.default_routes.contains(route));
         if doubtful { Effect::Doubtful } else { Effect::Unchanged }
     }
 }
@@ -77,6 +97,12 @@ fn link_name(message: &LinkMessage) -> Option<&str> {
         LinkAttribute::IfName(name) => Some(name.as_str()),
         _ => None,
     })
+}
+
+/// Whether it is about the interface itself. A bridge tells of its ports too, and of the end of one as if the interface
+/// were gone.
+fn is_of_the_node(message: &LinkMessage) -> bool {
+    message.header.interface_family == AddressFamily::Unspec
 }
 
 /// The node's own address: IFA_LOCAL where there is one, since IFA_ADDRESS is the peer's on point-to-point links.
@@ -92,13 +118,22 @@ fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     found
 }
 
-fn is_usable(message: &AddressMessage) -> bool {
-    let unusable = AddressFlags::Tentative | AddressFlags::Deprecated | AddressFlags::Dadfailed;
-    let flagged = message
-        .attributes
-        .iter()
-        .any(|attribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(unusable)));
-    message.header.scope == AddressScope::Universe && !flagged
+fn read_address(message: &AddressMessage) -> Option<InterfaceAddress> {
+    let address = own_address(message)?;
+    let mut prefix_of = address;
+    let mut flags = AddressFlags::empty();
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Address(on_link) => prefix_of = *on_link,
+            AddressAttribute::Flags(found) => flags = *found,
+            _ => {}
+        }
+    }
+    let subnet = IpNet::new(prefix_of, message.header.prefix_len).map_or(address.into(), |net| net.trunc());
+    let tentative = flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed);
+    let everywhere = message.header.scope == AddressScope::Universe;
+    let usable = everywhere && !tentative && !flags.contains(AddressFlags::Deprecated);
+    Some(InterfaceAddress { interface: message.header.index, address, subnet, usable, tentative })
 }
 
 fn next_hops(message: &RouteMessage, found: &mut dyn FnMut(IpAddr)) {
@@ -167,6 +202,16 @@ mod tests {
         assert_eq!(network.own_addresses(), ["192.0.2.1".parse().unwrap()].into());
         assert_eq!(network.link_removed(&link(2, "eth0")), Effect::Changed);
         assert!(network.own_addresses().is_empty());
+    }
+
+    #[test]
+    fn a_port_that_leaves_a_bridge_is_not_gone() {
+        let mut network = HostNetwork::default();
+        network.link_added(&link(2, "eth0"));
+        let mut message = link(2, "eth0");
+        message.header.interface_family = AddressFamily::Bridge;
+        assert_eq!(network.link_removed(&message), Effect::Unchanged);
+        assert_eq!(network.interfaces.len(), 1);
     }
 
     #[test]

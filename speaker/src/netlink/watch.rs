@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{StreamExt, TryStreamExt};
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::{NLM_F_REPLACE, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::sys::SocketAddr;
@@ -80,6 +80,7 @@ impl Watcher {
                 () = self.published.closed() => return Ok(()),
                 () = tokio::time::sleep_until(last_dump + DUMP_INTERVAL), if in_doubt => None,
             };
+            in_doubt |= event.as_ref().is_some_and(replaces_a_route);
             match event.map(|event| self.apply(event)) {
                 None => {
                     self.network = dump(&self.handle).await?;
@@ -122,6 +123,12 @@ pub async fn follow(mut watcher: Watcher) {
             Err(error) => tracing::warn!(%error, "the node's addresses and routes cannot be read"),
         }
     }
+}
+
+/// Whether a route came in place of another: the kernel does not tell of the end of that one.
+fn replaces_a_route(event: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+    let is_route = matches!(event.payload, NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(_)));
+    is_route && event.header.flags & NLM_F_REPLACE != 0
 }
 
 fn apply(network: &mut HostNetwork, message: &RouteNetlinkMessage) -> Effect {

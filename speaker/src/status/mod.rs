@@ -4,6 +4,8 @@ mod pace;
 mod render;
 mod writer;
 
+use std::net::IpAddr;
+
 use daymark_announce::NodeView;
 use daymark_model::{Family, NeighborName, Reason, Timestamp};
 
@@ -19,12 +21,34 @@ pub struct Report {
     pub deletions: u64,
     /// The sessions, by neighbor.
     pub sessions: Vec<SessionReport>,
+    /// What the node answers for by ARP and NDP.
+    pub owned: Owned,
     /// What only the node knows of itself.
     pub facts: NodeView,
     /// What is wrong with the spec.
     pub spec_problems: Vec<Problem>,
     /// What keeps the node from doing what it was told.
     pub problems: Vec<Problem>,
+}
+
+/// What a node answers for by ARP and NDP.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// How many addresses, counted once per interface.
+    pub count: usize,
+    /// The first of them, in their order; no more than a status holds.
+    pub first: Vec<OwnedAddress>,
+}
+
+/// An address that a node answers for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The interface's name.
+    pub interface: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// A session, as people see it.

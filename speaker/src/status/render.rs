@@ -1,17 +1,21 @@
 //! From a [`Report`] to the bounded status that the API server accepts.
 
 use daymark_config::conditions::{self, ConditionStatus, Verdict};
-use daymark_config::crd::{IpFamily, SpeakerProblem, SpeakerSession, SpeakerStatus};
+use daymark_config::crd::{
+    IpFamily, SpeakerAddress, SpeakerL2, SpeakerProblem, SpeakerSession, SpeakerStatus,
+};
 use daymark_config::names::condition::{ACCEPTED, PROGRAMMED};
 use daymark_model::{Family, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff;
 use serde_json::Value;
 
-use super::{Problem, Report, SessionReport};
+use super::{Owned, OwnedAddress, Problem, Report, SessionReport};
 
 /// How many addresses, next hops or labels of the node are told.
 const MAX_FACTS: usize = 512;
+/// How many subnets of one interface.
+const MAX_INNER_FACTS: usize = 32;
 
 /// The status; conditions keep the time of `previous` while they say the same.
 pub fn render(report: &Report, previous: &SpeakerStatus, now: Timestamp) -> SpeakerStatus {
@@ -25,6 +29,7 @@ pub fn render(report: &Report, previous: &SpeakerStatus, now: Timestamp) -> Spea
         observed_generation: report.generation,
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         sessions: report.sessions.iter().take(SpeakerStatus::MAX_SESSIONS).map(session).collect(),
+        l2: l2(report),
         facts: facts(report),
         problems: problems(&report.problems),
         conditions,
@@ -61,14 +66,36 @@ fn ip_family(family: Family) -> IpFamily {
     }
 }
 
+/// Nothing is said of layer 2 on a node that answers for nothing.
+fn l2(report: &Report) -> Option<SpeakerL2> {
+    let Owned { count, first } = &report.owned;
+    let address = |owned: &OwnedAddress| SpeakerAddress {
+        address: owned.address.to_string(),
+        interface: owned.interface.clone(),
+        since: Some(time(owned.since)),
+    };
+    (*count > 0).then(|| SpeakerL2 {
+        owned_count: i64::try_from(*count).unwrap_or(i64::MAX),
+        owned: first.iter().take(SpeakerStatus::MAX_OWNED).map(address).collect(),
+    })
+}
+
 fn facts(report: &Report) -> Option<serde_json::Map<String, Value>> {
     let Ok(Value::Object(mut facts)) = serde_json::to_value(&report.facts) else { return None };
-    for value in facts.values_mut() {
-        if let Value::Array(items) = value {
-            items.truncate(MAX_FACTS);
-        }
-    }
+    facts.values_mut().for_each(|value| bound(value, MAX_FACTS));
     Some(facts)
+}
+
+/// Shortens a list to `max` items, and lists inside of them to a few.
+fn bound(value: &mut Value, max: usize) {
+    match value {
+        Value::Array(items) => {
+            items.truncate(max);
+            items.iter_mut().for_each(|item| bound(item, MAX_INNER_FACTS));
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|field| bound(field, MAX_INNER_FACTS)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn problems(problems: &[Problem]) -> Vec<SpeakerProblem> {
@@ -93,12 +120,14 @@ fn time(at: Timestamp) -> Time {
 mod tests {
     use super::*;
     use daymark_announce::NodeView;
+    use daymark_model::{Interface, InterfaceIndex, MacAddr};
 
     fn report() -> Report {
         Report {
             generation: Some(2),
             deletions: 0,
             sessions: Vec::new(),
+            owned: Owned::default(),
             facts: NodeView::new("n1".into()),
             spec_problems: Vec::new(),
             problems: Vec::new(),
@@ -124,7 +153,21 @@ mod tests {
     #[test]
     fn everything_is_bounded() {
         let problems: Vec<_> = (0..500).map(problem).collect();
-        let status = render(&Report { problems, ..report() }, &SpeakerStatus::default(), Timestamp(0));
+        let mut facts = report().facts;
+        facts.interfaces = vec![Interface {
+            index: InterfaceIndex(2),
+            name: "eth0".to_owned(),
+            mac: MacAddr([2; 6]),
+            up: true,
+            subnets: (0..200).map(|n| format!("10.0.{n}.0/24").parse().unwrap()).collect(),
+            default_routes: Vec::new(),
+            link_local: None,
+            mtu: 1500,
+        }];
+        let report = Report { problems, facts, ..report() };
+        let status = render(&report, &SpeakerStatus::default(), Timestamp(0));
+        let facts: NodeView = serde_json::from_value(Value::Object(status.facts.unwrap())).unwrap();
+        assert_eq!(facts.interfaces[0].subnets.len(), MAX_INNER_FACTS, "what is bounded can be read again");
         assert_eq!(status.problems.len(), SpeakerStatus::MAX_PROBLEMS);
         assert!(status.problems.iter().all(|p| p.message.len() <= SpeakerStatus::MAX_MESSAGE));
         assert!(status.conditions.iter().all(|c| c.message.len() <= 32_768));

@@ -3,3 +3,6 @@
 #![allow(unsafe_code)]
 
 pub mod memory;
+pub mod packet;
+pub mod readiness;
+pub mod thread;

@@ -1,5 +1,6 @@
 //! Objects in, routes out: no client, no server.
 
+mod segments;
 mod world;
 
 use std::time::Duration;
@@ -461,9 +462,11 @@ fn a_pod_that_returns_at_once_waits_for_a_health_check_that_knows_it() {
     assert_eq!(world.health_check(31_000, 200).lines, ["+192.0.2.10/32 tor"]);
 }
 
-/// However the same world came about, the neighbors have the same routes.
+/// However the same world came about, the neighbors have the same routes and the segments the same offers.
 mod history {
     use super::*;
+    use daymark_announce::L2Standing;
+    use daymark_model::L2Announcement;
     use proptest::prelude::*;
 
     #[derive(Debug, Clone)]
@@ -474,7 +477,9 @@ mod history {
         Serve,
         Exclude(bool),
         Drain(bool),
-        Aggregate(bool),
+        Announce { aggregate: bool, routes: bool, segments: bool, named: bool },
+        Interfaces(u8),
+        MeshKey(bool),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -487,7 +492,14 @@ mod history {
             Just(Step::Serve),
             any::<bool>().prop_map(Step::Exclude),
             any::<bool>().prop_map(Step::Drain),
-            any::<bool>().prop_map(Step::Aggregate),
+            any::<[bool; 4]>().prop_map(|[aggregate, routes, segments, named]| Step::Announce {
+                aggregate,
+                routes,
+                segments,
+                named
+            }),
+            (0..4_u8).prop_map(Step::Interfaces),
+            prop::bool::weighted(0.8).prop_map(Step::MeshKey),
         ]
     }
 
@@ -519,10 +531,25 @@ mod history {
                 world.node(if *excluded { super::excluded() } else { facts() });
             }
             Step::Drain(drain) => _ = world.speaker(settings(*drain, 65_000)),
-            Step::Aggregate(aggregate) => {
-                let mut made = announcement("all", 1);
-                bgp(&mut made).aggregate_v4 = aggregate.then_some(30);
-                world.announcements([made]);
+            Step::Announce { aggregate, routes, segments, named } => {
+                let mut by_bgp = announcement("all", 1);
+                bgp(&mut by_bgp).aggregate_v4 = aggregate.then_some(30);
+                let interfaces = named.then(|| vec!["eth*".parse().unwrap()]);
+                let by_l2 = lan(L2Announcement { interfaces, ..L2Announcement::default() });
+                let both = [(routes, by_bgp), (segments, by_l2)];
+                world.announcements(both.into_iter().filter(|(on, _)| **on).map(|(_, made)| made));
+            }
+            Step::Interfaces(count) => {
+                let known = super::segments::interfaces().into_iter().chain([super::segments::interface(
+                    4,
+                    "bond0",
+                    &["192.0.2.0/28"],
+                )]);
+                _ = world.interfaces(known.take(usize::from(*count)));
+            }
+            Step::MeshKey(there) => {
+                let standing = if *there { L2Standing::Ready } else { L2Standing::NoMeshKey };
+                _ = world.mesh_key(standing);
             }
         }
     }
@@ -542,6 +569,8 @@ mod history {
             let mut fresh = lived.restarted();
             fresh.settle();
             prop_assert_eq!(&lived.routers, &fresh.routers);
+            prop_assert_eq!(&lived.offers, &fresh.offers);
+            prop_assert_eq!(&lived.stands, &fresh.stands);
             prop_assert_eq!(lived.index.list(None, 100), fresh.index.list(None, 100));
             prop_assert_eq!(lived.index.problems(), fresh.index.problems());
         }

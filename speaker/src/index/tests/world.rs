@@ -1,24 +1,28 @@
 //! A node, its objects, and the routers beside it, as the index sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use daymark_announce::{
-    Conditions, EndpointView, GateSettings, Observation, ServiceView, SliceView, SyncState,
+    Conditions, EndpointView, GateSettings, L2Standing, Observation, ServiceView, SliceView, SyncState,
 };
 use daymark_bgp::RouteAttributes;
 use daymark_config::native::SpeakerSettings;
 use daymark_kube::views::node::NodeFacts;
-use daymark_kube::{Key, Update as Change};
+use daymark_kube::{Key, Update as Listed};
+use daymark_l2::node::NodeFacts as L2Facts;
+use daymark_l2::offer::Offer;
 use daymark_model::announcement::{TerminatingEndpoints, WithoutEndpoints};
 use daymark_model::{
-    Announcement, AnnouncementTarget, Asn, Assignment, BgpAnnouncement, Family, IpMode, Labels, LocalAsn,
-    Neighbor, PeerAsn, PeerPath, Pool, Quarantine, Selector, ServiceKey, SharingPolicy, Timers, Timestamp,
-    TrafficPolicy,
+    Announcement, AnnouncementTarget, Asn, Assignment, BgpAnnouncement, Family, Interface, IpMode,
+    L2Announcement, Labels, LocalAsn, Neighbor, PeerAsn, PeerPath, Pool, Quarantine, Selector, ServiceKey,
+    SharingPolicy, Timers, Timestamp, TrafficPolicy,
 };
 
-use crate::index::{Index, Output, Update};
+use crate::index::{Index, Network, Output, Update};
+use crate::l2::Change;
 
 pub(super) fn key(name: &str) -> ServiceKey {
     ServiceKey::new("shop", name)
@@ -101,8 +105,13 @@ pub(super) fn announcement(name: &str, created: i64) -> Announcement {
     }
 }
 
+/// An Announcement of layer 2 for everything.
+pub(super) fn lan(l2: L2Announcement) -> Announcement {
+    Announcement { target: AnnouncementTarget::L2(l2), ..announcement("lan", 2) }
+}
+
 pub(super) fn bgp(announcement: &mut Announcement) -> &mut BgpAnnouncement {
-    let AnnouncementTarget::Bgp(bgp) = &mut announcement.target;
+    let AnnouncementTarget::Bgp(bgp) = &mut announcement.target else { panic!("not by BGP") };
     bgp
 }
 
@@ -126,7 +135,8 @@ fn pool(name: &str) -> Pool {
 
 pub(super) fn facts() -> NodeFacts {
     let internal = "198.51.100.7".parse().unwrap();
-    NodeFacts { addresses: vec![internal], internal: [internal].into(), ..NodeFacts::default() }
+    let uid = "00000000-0000-4000-8000-00000000000a".to_owned();
+    NodeFacts { uid, addresses: vec![internal], internal: [internal].into(), ..NodeFacts::default() }
 }
 
 pub(super) fn settings(drain: bool, asn: u32) -> SpeakerSettings {
@@ -159,10 +169,16 @@ pub(super) struct World {
     pub(super) synced: bool,
     /// What the routers have, by `prefix neighbor`.
     pub(super) routers: BTreeMap<String, String>,
+    /// What the segments were offered.
+    pub(super) offers: BTreeMap<IpAddr, Offer>,
+    /// How the segments were told that the node stands.
+    pub(super) stands: L2Facts,
     pub(super) all_services: BTreeMap<String, ServiceView>,
     all_slices: BTreeMap<String, SliceView>,
     all_announcements: Vec<Announcement>,
     last_node: NodeFacts,
+    last_interfaces: Vec<Interface>,
+    last_key: L2Standing,
     last_settings: SpeakerSettings,
     start: Instant,
     syncs: u64,
@@ -176,10 +192,14 @@ impl World {
             now: start,
             synced: false,
             routers: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            stands: L2Facts::default(),
             all_services: BTreeMap::new(),
             all_slices: BTreeMap::new(),
             all_announcements: Vec::new(),
             last_node: facts(),
+            last_interfaces: Vec::new(),
+            last_key: L2Standing::Unknown,
             last_settings: SpeakerSettings::default(),
             start,
             syncs: 0,
@@ -198,7 +218,7 @@ impl World {
 
     /// Everything but Services, EndpointSlices and the Speaker.
     pub(super) fn rest(&mut self) {
-        self.take(Update::Namespaces(Change::Reset([(object("", "shop"), Labels::new())].into())));
+        self.take(Update::Namespaces(Listed::Reset([(object("", "shop"), Labels::new())].into())));
         self.pools([pool("main")]);
         self.announcements([announcement("all", 1)]);
         self.neighbors([neighbor("tor")]);
@@ -223,6 +243,8 @@ impl World {
     /// The same objects as a speaker sees them that starts now.
     pub(super) fn restarted(&self) -> Self {
         let mut fresh = Self::unsynced();
+        fresh.last_interfaces.clone_from(&self.last_interfaces);
+        fresh.mesh_key(self.last_key);
         fresh.node(self.last_node.clone());
         fresh.speaker(self.last_settings);
         fresh.services(self.all_services.values().cloned().collect::<Vec<_>>());
@@ -275,6 +297,26 @@ impl World {
                 }
             }
         }
+        for change in out.l2 {
+            match change {
+                Change::Offer(offer) => {
+                    lines.push(format!("+{} l2", offer.address));
+                    let before = self.offers.insert(offer.address, offer.clone());
+                    assert_ne!(before, Some(offer), "offered twice");
+                }
+                Change::Withdraw(address) => {
+                    lines.push(format!("-{address} l2"));
+                    assert!(
+                        self.offers.remove(&address).is_some(),
+                        "{address} was withdrawn but not offered"
+                    );
+                }
+            }
+        }
+        if let Some(facts) = out.l2_facts {
+            assert_ne!(self.stands, facts, "told twice");
+            self.stands = facts;
+        }
         lines.sort_by_key(|line| line.starts_with('+'));
         self.synced |= out.synced;
         let names = |neighbors: Vec<Neighbor>| neighbors.iter().map(|n| n.name.to_string()).collect();
@@ -293,70 +335,82 @@ impl World {
     pub(super) fn services(&mut self, services: impl IntoIterator<Item = ServiceView>) -> Said {
         self.all_services = services.into_iter().map(|s| (s.key.name.to_string(), s)).collect();
         let all = self.all_services.iter().map(|(name, s)| (object("shop", name), s.clone())).collect();
-        self.take(Update::Services(Change::Reset(all)))
+        self.take(Update::Services(Listed::Reset(all)))
     }
 
     pub(super) fn apply_service(&mut self, service: ServiceView) -> Said {
         let name = service.key.name.to_string();
         self.all_services.insert(name.clone(), service.clone());
-        self.take(Update::Services(Change::Apply(object("shop", &name), service)))
+        self.take(Update::Services(Listed::Apply(object("shop", &name), service)))
     }
 
     pub(super) fn delete_service(&mut self, name: &str) -> Said {
         self.all_services.remove(name);
-        self.take(Update::Services(Change::Delete(object("shop", name))))
+        self.take(Update::Services(Listed::Delete(object("shop", name))))
     }
 
     pub(super) fn slices(&mut self, slices: impl IntoIterator<Item = NamedSlice>) -> Said {
         self.all_slices = slices.into_iter().collect();
         let all = self.all_slices.iter().map(|(name, s)| (object("shop", name), s.clone())).collect();
-        self.take(Update::EndpointSlices(Change::Reset(all)))
+        self.take(Update::EndpointSlices(Listed::Reset(all)))
     }
 
     pub(super) fn apply_slice(&mut self, (name, slice): NamedSlice) -> Said {
         self.all_slices.insert(name.clone(), slice.clone());
-        self.take(Update::EndpointSlices(Change::Apply(object("shop", &name), slice)))
+        self.take(Update::EndpointSlices(Listed::Apply(object("shop", &name), slice)))
     }
 
     pub(super) fn announcements(&mut self, all: impl IntoIterator<Item = Announcement>) -> Said {
         self.all_announcements = all.into_iter().collect();
         let all = self.all_announcements.iter().map(|a| (object("", a.name.as_str()), a.clone())).collect();
-        self.take(Update::Announcements(Change::Reset(all)))
+        self.take(Update::Announcements(Listed::Reset(all)))
     }
 
     pub(super) fn apply_announcement(&mut self, announcement: Announcement) -> Said {
         let key = object("", announcement.name.as_str());
-        self.take(Update::Announcements(Change::Apply(key, announcement)))
+        self.take(Update::Announcements(Listed::Apply(key, announcement)))
     }
 
     pub(super) fn neighbors(&mut self, all: impl IntoIterator<Item = Neighbor>) -> Said {
         let all = all.into_iter().map(|n| (object("", n.name.as_str()), n)).collect();
-        self.take(Update::Neighbors(Change::Reset(all)))
+        self.take(Update::Neighbors(Listed::Reset(all)))
     }
 
     pub(super) fn pools(&mut self, all: impl IntoIterator<Item = Pool>) -> Said {
         let all = all.into_iter().map(|p| (object("", p.name.as_str()), p)).collect();
-        self.take(Update::Pools(Change::Reset(all)))
+        self.take(Update::Pools(Listed::Reset(all)))
     }
 
     pub(super) fn namespace(&mut self, name: &str, labels: &[(&str, &str)]) -> Said {
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        self.take(Update::Namespaces(Change::Apply(object("", name), labels)))
+        self.take(Update::Namespaces(Listed::Apply(object("", name), labels)))
     }
 
     pub(super) fn node(&mut self, facts: NodeFacts) -> Said {
         self.last_node = facts.clone();
-        self.take(Update::Node(Change::Apply(object("", "node-a"), facts)))
+        self.take(Update::Node(Listed::Apply(object("", "node-a"), facts)))
     }
 
     pub(super) fn speaker(&mut self, settings: SpeakerSettings) -> Said {
         self.last_settings = settings;
-        self.take(Update::Speaker(Change::Reset([(object("", "node-a"), settings)].into())))
+        self.take(Update::Speaker(Listed::Reset([(object("", "node-a"), settings)].into())))
     }
 
     pub(super) fn network(&mut self, addresses: &[&str], next_hops: &[&str]) -> Said {
         let read = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect();
-        self.take(Update::Network { addresses: read(addresses), next_hops: read(next_hops) })
+        let (addresses, next_hops) = (read(addresses), read(next_hops));
+        let interfaces = self.last_interfaces.clone();
+        self.take(Update::Network(Network { addresses, next_hops, interfaces }))
+    }
+
+    pub(super) fn interfaces(&mut self, interfaces: impl IntoIterator<Item = Interface>) -> Said {
+        self.last_interfaces = interfaces.into_iter().collect();
+        self.network(&["198.51.100.7"], &["198.51.100.1"])
+    }
+
+    pub(super) fn mesh_key(&mut self, standing: L2Standing) -> Said {
+        self.last_key = standing;
+        self.take(Update::MeshKey(standing))
     }
 
     pub(super) fn health_check(&mut self, port: u16, status: u16) -> Said {
