@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::mesh_key::MeshKey;
 use crate::metrics::Metrics;
 use crate::owner::Owner;
 use crate::writer::Writer;
@@ -61,6 +62,8 @@ pub async fn run(flags: Flags, stop: CancellationToken) -> anyhow::Result<()> {
 
     let (signals, feed) = mpsc::channel(FEED_BACKLOG);
     feed::spawn(&pumps, &signals);
+    let mesh_key = MeshKey::new(write_client.clone(), namespace, leadership.tenure(), health.clone());
+    tokio::spawn(async move { mesh_key.run(&pumps).await });
     let writer = Writer::new(write_client, leadership.tenure());
     let assigner = Settings { built_in_default: !flags.require_class, ..Settings::default() };
     let mut owner = Owner::new(assigner, writer, recorder, metrics, health);

@@ -93,6 +93,11 @@ pub struct Identities {
 }
 
 impl Identities {
+    /// The UID of a Service that is there.
+    pub fn service(&self, key: &ServiceKey) -> Option<&Uid> {
+        self.services.get(key)
+    }
+
     /// What an update about Services means.
     pub fn services(&mut self, update: Update<ServiceView>) -> Option<Input> {
         match update {

@@ -9,6 +9,7 @@
 //! | [`writer`] | executes writes against the API server |
 //! | [`news`] | events about Services |
 //! | [`config`] | conditions and counts of Daymark's own objects |
+//! | [`mesh_key`] | the Secret of the layer 2 meshes |
 //! | [`speakers`] | Speakers whose Node is gone |
 //! | [`metrics`] | what is counted |
 
@@ -18,6 +19,7 @@ pub mod app;
 pub mod config;
 pub mod feed;
 pub mod flags;
+pub mod mesh_key;
 pub mod metrics;
 pub mod news;
 pub mod owner;

@@ -1,8 +1,11 @@
 //! Events about Services.
 
 use daymark_kube::events::{News, Recorder, Severity};
+use daymark_model::{ServiceKey, Uid};
 use daymark_pool::{Event, EventKind};
 use k8s_openapi::api::core::v1::ObjectReference;
+
+use crate::speakers::Trouble;
 
 /// Publishes what the `Assigner` has to tell.
 pub fn publish(recorder: &Recorder, event: Event) {
@@ -13,14 +16,7 @@ pub fn publish(recorder: &Recorder, event: Event) {
         EventKind::Refused => (Severity::Warning, "Assign"),
     };
     let news = News {
-        regarding: ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Service".to_owned()),
-            namespace: Some(event.service.namespace.as_str().to_owned()),
-            name: Some(event.service.name.as_str().to_owned()),
-            uid: Some(event.uid.as_str().to_owned()),
-            ..ObjectReference::default()
-        },
+        regarding: service(&event.service, &event.uid),
         severity,
         reason: event.reason.to_owned(),
         action,
@@ -29,5 +25,27 @@ pub fn publish(recorder: &Recorder, event: Event) {
     match event.kind {
         EventKind::Assigned => recorder.mention(news),
         EventKind::Changed | EventKind::Released | EventKind::Refused => recorder.tell(news),
+    }
+}
+
+/// Publishes what Speakers say of a Service.
+pub fn warn(recorder: &Recorder, uid: &Uid, trouble: &Trouble) {
+    recorder.tell(News {
+        regarding: service(&trouble.service, uid),
+        severity: Severity::Warning,
+        reason: trouble.reason.clone(),
+        action: "Announce",
+        note: trouble.message.clone(),
+    });
+}
+
+fn service(key: &ServiceKey, uid: &Uid) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Service".to_owned()),
+        namespace: Some(key.namespace.as_str().to_owned()),
+        name: Some(key.name.as_str().to_owned()),
+        uid: Some(uid.as_str().to_owned()),
+        ..ObjectReference::default()
     }
 }

@@ -165,6 +165,11 @@ impl Owner {
                     self.census_due = Instant::now();
                 }
                 self.census.speakers(update);
+                for trouble in self.census.news() {
+                    if let Some(uid) = self.identities.service(&trouble.service) {
+                        news::warn(&self.recorder, uid, &trouble);
+                    }
+                }
             }
         }
     }
