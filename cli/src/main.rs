@@ -1,0 +1,7 @@
+//! The command-line tool `daymark`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daymark::run()
+}
