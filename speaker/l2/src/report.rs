@@ -71,8 +71,10 @@ pub struct SegmentReport {
     pub interface: InterfaceIndex,
     /// Its Ethernet address.
     pub mac: MacAddr,
-    /// Whether it is up with a carrier.
+    /// Whether it is up with a carrier, and hears those who hear it.
     pub carrier: bool,
+    /// Nodes that are heard there although they hear nobody, at most [`SegmentReport::MAX_DEAF`].
+    pub deaf: Vec<NodeUid>,
     /// How many other members it hears there.
     pub peers_heard: u16,
     /// Its subnets.
@@ -93,6 +95,9 @@ pub struct SegmentTerms {
 }
 
 impl SegmentReport {
+    /// The most nodes in [`SegmentReport::deaf`].
+    pub const MAX_DEAF: usize = 8;
+
     /// The weight with which the node may answer for `address`, covered by `announcements`, as far as others can tell;
     /// `None` when it may not.
     pub fn weight_for(&self, address: IpAddr, announcements: &[AnnouncementId]) -> Option<u32> {

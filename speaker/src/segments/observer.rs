@@ -126,6 +126,16 @@ impl Observer {
                     "another node says that it is this one: two nodes have one UID, or two speakers run here"
                 );
             }
+            L2Event::SegmentDeaf { interface, on: true } => {
+                warn!(
+                    interface = self.name(interface),
+                    reason = "Deaf",
+                    "others hear this node, and it hears nobody: it answers for nothing there"
+                );
+            }
+            L2Event::SegmentDeaf { interface, on: false } => {
+                info!(interface = self.name(interface), "no longer deaf");
+            }
             L2Event::SegmentMembershipBroken { interface, on: true } => {
                 warn!(
                     interface = self.name(interface),

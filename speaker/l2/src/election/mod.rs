@@ -58,6 +58,9 @@ const GATHER: Duration = Duration::from_millis(20);
 const STRAY: Duration = Duration::from_secs(3);
 const SWEEP: Duration = Duration::from_secs(60);
 const FORGET: Duration = Duration::from_secs(600);
+/// How long a member that hears nobody, while others live, takes nothing: for the time that they need to say that they
+/// hear it.
+const BROKEN_PATIENCE: Duration = Duration::from_millis(1_500);
 /// The most addresses remembered that are neither offered nor held.
 const MAX_FORMER: usize = 20_000;
 /// How soon after a new offer its address may fall back to a better member, which may be slower to have its offer.
@@ -83,6 +86,8 @@ pub struct Election {
     settled: bool,
     joined: bool,
     broken: bool,
+    /// While the membership is broken: before that nothing is taken, so that others can say whether we are heard.
+    broken_until: Option<Instant>,
     /// Of this member's holds.
     digest: u64,
     moves: Moves,
@@ -110,6 +115,7 @@ impl Election {
             settled: false,
             joined: false,
             broken: false,
+            broken_until: None,
             digest: 0,
             moves: Moves::default(),
             duels: BTreeMap::new(),
@@ -214,10 +220,14 @@ impl Election {
     }
 
     /// Nobody is heard on the segment although others live there.
-    pub fn broken(&mut self, now: Instant, broken: bool, _out: &mut ElectionOutput) {
+    pub fn broken(&mut self, now: Instant, broken: bool, out: &mut ElectionOutput) {
         self.at(now);
         if self.broken != broken {
             self.broken = broken;
+            self.broken_until = broken.then_some(now + BROKEN_PATIENCE);
+            if broken {
+                self.drop_claims(now, out);
+            }
             self.view_changed(now);
         }
     }
@@ -262,6 +272,16 @@ impl Election {
         self.joined = false;
         for peer in self.peers.values_mut() {
             peer.start_over(now);
+        }
+    }
+
+    fn drop_claims(&mut self, now: Instant, out: &mut ElectionOutput) {
+        let claimed = |(address, entry): (&IpAddr, &Entry)| {
+            matches!(entry.stage, Stage::Claiming { .. }).then_some(*address)
+        };
+        let addresses: Vec<IpAddr> = self.entries.iter().filter_map(claimed).collect();
+        for address in addresses {
+            self.drop_claim(now, address, out);
         }
     }
 

@@ -35,6 +35,10 @@ impl Election {
             entry.vacant_since = None;
             return;
         };
+        if let Some(until) = self.broken_until.filter(|until| now < *until) {
+            entry.schedule(&mut self.timers, address, Some(until));
+            return;
+        }
         let factor = offer.terms.profile.factor();
         let claim = claim(address, entry.next_epoch(), rank);
         let contested = entry.claims().filter(|holder| now < holder.heard + CLAIM_LASTS * factor);

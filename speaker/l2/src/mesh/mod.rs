@@ -66,6 +66,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Members younger than this tell others of themselves without being asked.
 const YOUNG: Duration = Duration::from_secs(2);
 const MAX_SEEDS: usize = 1_024;
+/// How long a live member has to prove gossip of its death wrong.
+const TRIAL: Duration = Duration::from_millis(200);
+/// How long a member must have ignored that it is held dead to count as deaf, and how long it counts as that after its
+/// last word.
+const DEAF: Duration = Duration::from_millis(200);
+const DEAF_FOR: Duration = Duration::from_millis(1_500);
+/// The most deaf members remembered.
+const MAX_DEAF: usize = 64;
 /// How often others may make us renew ourselves, per second.
 const RENEWALS_PER_SECOND: u32 = 5;
 
@@ -87,6 +95,10 @@ pub struct Mesh {
     tell: BTreeMap<MemberId, bool>,
     tell_at: Option<Instant>,
     verdicts: Verdicts,
+    /// Live members that others say are dead, until when they may prove them wrong.
+    trials: BTreeMap<MemberId, Instant>,
+    /// Members held dead that speak, and go on without an answer to being told so.
+    deaf: BTreeMap<MemberId, Spoke>,
     /// When to compare views with whom, and the digest of its view.
     compare: Option<(Instant, MemberId, u64)>,
     compared: Option<Instant>,
@@ -103,6 +115,21 @@ pub struct Mesh {
     settle_by: Instant,
     settled: bool,
     left: bool,
+}
+
+/// When a member that is held dead was heard first and last.
+struct Spoke {
+    first: Instant,
+    last: Instant,
+}
+
+/// How sure a death is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// Found out here, or told by who found it out.
+    Firsthand,
+    /// Gossip: who comes back from the dark still spreads what it believed there.
+    Hearsay,
 }
 
 /// A live member and what we know of it.
@@ -139,6 +166,8 @@ impl Mesh {
             tell: BTreeMap::new(),
             tell_at: None,
             verdicts: Verdicts::default(),
+            trials: BTreeMap::new(),
+            deaf: BTreeMap::new(),
             compare: None,
             compared: None,
             answers: Budget::default(),
@@ -242,6 +271,15 @@ impl Mesh {
         self.peers.get(&id).map(|peer| &peer.member)
     }
 
+    /// Members that do not hear: held dead, they speak and do not mind being told so.
+    pub fn deaf(&self, now: Instant) -> impl Iterator<Item = MemberId> {
+        let factor = self.profile.factor();
+        let speaks = move |spoke: &Spoke| {
+            spoke.last >= spoke.first + DEAF * factor && now < spoke.last + DEAF_FOR * factor
+        };
+        self.deaf.iter().filter(move |(_, spoke)| speaks(spoke)).map(|(id, _)| *id)
+    }
+
     /// Whether there has been time to hear of others, since the beginning and since this process stood still.
     pub fn settled(&self) -> bool {
         self.settled
@@ -331,6 +369,10 @@ impl Mesh {
 
     /// Hands on what foca wants sent and has found out.
     fn absorb(&mut self, now: Instant, out: &mut MeshOutput) {
+        self.absorb_word(now, Word::Firsthand, out);
+    }
+
+    fn absorb_word(&mut self, now: Instant, word: Word, out: &mut MeshOutput) {
         for (to, data) in self.swim.take_packets() {
             let (address, audience) = (MeshDestination::To(to.address), Audience::Member(to.member));
             self.post(address, audience, Body::Swim, &data, out);
@@ -338,6 +380,9 @@ impl Mesh {
         for notice in self.swim.take_notices() {
             match notice {
                 Notice::Up(identity) => self.came(now, identity, out),
+                Notice::Down(identity) if word == Word::Hearsay && !identity.left => {
+                    self.doubt(now, identity, out);
+                }
                 Notice::Down(identity) => {
                     self.went(identity.member, identity.left, out);
                 }
@@ -350,10 +395,43 @@ impl Mesh {
         }
     }
 
+    /// Others say that a live member is dead: it is told, and gone if it does not object.
+    fn doubt(&mut self, now: Instant, held: Identity, out: &mut MeshOutput) {
+        let Some(peer) = self.peers.get(&held.member) else { return };
+        let at = peer.member.address;
+        self.trials.entry(held.member).or_insert(now + TRIAL * self.profile.factor());
+        self.hold_against(now, held, at, false);
+        self.pronounce(now, out);
+    }
+
+    /// Ends the trials whose time is over.
+    fn judge(&mut self, now: Instant, out: &mut MeshOutput) {
+        let over: Vec<MemberId> =
+            self.trials.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
+        for id in over {
+            self.went(id, false, out);
+        }
+    }
+
     fn came(&mut self, now: Instant, identity: Identity, out: &mut MeshOutput) {
         let id = identity.member;
         if id == self.me().member {
             return;
+        }
+        self.deaf.remove(&id);
+        if self.trials.remove(&id).is_some() {
+            match self.peers.get_mut(&id) {
+                Some(peer) if peer.identity.process == identity.process => {
+                    peer.identity = identity;
+                    peer.member.address = identity.address;
+                    peer.heard = now;
+                    self.verdicts.settle(id);
+                    self.view = None;
+                    return;
+                }
+                Some(_) => self.went(id, true, out),
+                None => {}
+            }
         }
         let member = Member {
             id,
@@ -377,6 +455,7 @@ impl Mesh {
     }
 
     fn went(&mut self, id: MemberId, left: bool, out: &mut MeshOutput) {
+        self.trials.remove(&id);
         if self.peers.remove(&id).is_none() {
             return;
         }
@@ -389,6 +468,7 @@ impl Mesh {
 
     fn replaced(&mut self, now: Instant, before: Identity, after: Identity, out: &mut MeshOutput) {
         self.verdicts.settle(after.member);
+        self.deaf.remove(&after.member);
         let Some(peer) = self.peers.get_mut(&after.member) else { return };
         if before.process == after.process {
             peer.identity = after;

@@ -11,7 +11,7 @@ use super::message::{Audience, Body, Entry, Envelope, Identity, Told};
 use super::session::Opened;
 use super::types::{MeshAddress, MeshDestination, MeshEvent, MeshOutput};
 use super::view::{self, BUCKETS};
-use super::{MAX_PAYLOAD, Mesh, RENEWALS_PER_SECOND};
+use super::{DEAF_FOR, MAX_DEAF, MAX_PAYLOAD, Mesh, RENEWALS_PER_SECOND, Spoke, Word};
 use crate::member::MemberId;
 
 /// Members told of in one packet.
@@ -142,7 +142,7 @@ impl Mesh {
                 if !self.swim.handle(now, tail) {
                     self.sessions.counters.unreadable += 1;
                 }
-                self.absorb(now, out);
+                self.absorb_word(now, Word::Hearsay, out);
             }
             Body::Hello { view, told } => {
                 self.learn(now, from.member, (from.member, from.process), told, out);
@@ -230,10 +230,22 @@ impl Mesh {
             return !was_up;
         }
         if let Some(held) = self.swim.held(from.member) {
+            self.note_deaf(now, from.member);
             self.hold_against(now, held, from.address, to_all && self.broadcast);
             self.pronounce(now, out);
         }
         false
+    }
+
+    fn note_deaf(&mut self, now: Instant, id: MemberId) {
+        if self.peers.contains_key(&id) {
+            return;
+        }
+        let quiet = DEAF_FOR * self.profile.factor();
+        self.deaf.retain(|_, spoke| now < spoke.last + quiet);
+        if self.deaf.len() < MAX_DEAF || self.deaf.contains_key(&id) {
+            self.deaf.entry(id).or_insert(Spoke { first: now, last: now }).last = now;
+        }
     }
 
     /// A process that was here before us is outdone once; one that lives must not be fought without a pause.
@@ -245,7 +257,7 @@ impl Mesh {
         }
     }
 
-    fn hold_against(&mut self, now: Instant, held: Identity, at: MeshAddress, to_all: bool) {
+    pub(super) fn hold_against(&mut self, now: Instant, held: Identity, at: MeshAddress, to_all: bool) {
         let spread = self.spread(Duration::from_millis(2), Duration::from_micros(100));
         let due = if to_all { now + within(spread, &mut self.rng) } else { now };
         self.verdicts.add(held, at, to_all, due);

@@ -42,6 +42,7 @@ impl Mesh {
             self.mark_suspects();
             self.report_deaths(before, out);
         }
+        self.judge(now, out);
         self.challenge(now, out);
         self.pronounce(now, out);
         if self.hello.poll(now, self.peers.is_empty(), &mut self.rng) {
@@ -64,6 +65,7 @@ impl Mesh {
             self.swim.next_deadline(),
             self.sessions.next_deadline(),
             self.verdicts.next_deadline(),
+            self.trials.values().min().copied(),
             self.own.next_deadline(),
             self.tell_at,
             self.wants.next_deadline(),

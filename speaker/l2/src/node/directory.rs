@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use daymark_model::{InterfaceIndex, MacAddr};
 
 use crate::member::{MemberId, NodeUid};
-use crate::report::NodeReport;
+use crate::report::{NodeReport, SegmentReport};
 
 /// A mesh of this node: the interface of its segment, or [`MemberId::NODE_NETWORK`].
 pub(super) type MeshId = InterfaceIndex;
@@ -16,7 +17,14 @@ pub(super) type MeshId = InterfaceIndex;
 pub(super) struct Directory {
     nodes: BTreeMap<NodeUid, Known>,
     macs: HashMap<MacAddr, MemberId>,
+    /// Those of interfaces that are not told of any more, and since when: a node that is held dead is no stranger.
+    former: HashMap<MacAddr, (MemberId, Instant)>,
 }
+
+/// How long the Ethernet address of a node that is gone is taken for that node's.
+const REMEMBER: Duration = Duration::from_secs(60);
+/// The most of them.
+const MAX_FORMER: usize = 1_024;
 
 #[derive(Default)]
 struct Known {
@@ -37,7 +45,7 @@ impl Known {
 impl Directory {
     /// Reads a report; says whether the node's newest one is another now. What is no report of that node, or exceeds the
     /// bounds of one, is left out.
-    pub fn hear(&mut self, mesh: MeshId, from: MemberId, advert: &[u8]) -> bool {
+    pub fn hear(&mut self, now: Instant, mesh: MeshId, from: MemberId, advert: &[u8]) -> bool {
         let Ok(report) = postcard::from_bytes::<NodeReport>(advert) else { return false };
         if report.node != from.node || !within_bounds(&report) {
             return false;
@@ -51,13 +59,13 @@ impl Directory {
         let before = known.newest.clone();
         let changed = known.choose();
         if changed {
-            self.index(from.node, before.as_deref());
+            self.index(now, from.node, before.as_deref());
         }
         changed
     }
 
     /// Forgets what was heard from a member that is gone; says whether the node's newest report is another now.
-    pub fn forget(&mut self, mesh: MeshId, member: MemberId) -> bool {
+    pub fn forget(&mut self, now: Instant, mesh: MeshId, member: MemberId) -> bool {
         let Some(known) = self.nodes.get_mut(&member.node) else { return false };
         if known.heard.remove(&(mesh, member.interface)).is_none() {
             return false;
@@ -68,15 +76,20 @@ impl Directory {
             self.nodes.remove(&member.node);
         }
         if changed {
-            self.index(member.node, before.as_deref());
+            self.index(now, member.node, before.as_deref());
         }
         changed
     }
 
-    fn index(&mut self, node: NodeUid, before: Option<&NodeReport>) {
+    fn index(&mut self, now: Instant, node: NodeUid, before: Option<&NodeReport>) {
+        self.former.retain(|_, (_, since)| now.saturating_duration_since(*since) < REMEMBER);
         for segment in before.map(|report| report.segments.as_slice()).unwrap_or_default() {
             if self.macs.get(&segment.mac).is_some_and(|member| member.node == node) {
                 self.macs.remove(&segment.mac);
+                if self.former.len() < MAX_FORMER {
+                    let member = MemberId { node, interface: segment.interface };
+                    self.former.insert(segment.mac, (member, now));
+                }
             }
         }
         let Some(report) = self.report(node).cloned() else { return };
@@ -86,7 +99,7 @@ impl Directory {
     }
 
     /// Forgets all that was heard on `mesh`; the nodes whose newest report is another now.
-    pub fn forget_mesh(&mut self, mesh: MeshId) -> Vec<NodeUid> {
+    pub fn forget_mesh(&mut self, now: Instant, mesh: MeshId) -> Vec<NodeUid> {
         let heard_there = |known: &Known| -> Vec<InterfaceIndex> {
             known.heard.keys().filter(|(on, _)| *on == mesh).map(|(_, interface)| *interface).collect()
         };
@@ -97,7 +110,11 @@ impl Directory {
                 heard_there(known).into_iter().map(|interface| MemberId { node: *node, interface })
             })
             .collect();
-        members.into_iter().filter(|member| self.forget(mesh, *member)).map(|member| member.node).collect()
+        members
+            .into_iter()
+            .filter(|member| self.forget(now, mesh, *member))
+            .map(|member| member.node)
+            .collect()
     }
 
     /// The newest report of `node`.
@@ -105,9 +122,10 @@ impl Directory {
         self.nodes.get(&node)?.newest.as_ref()
     }
 
-    /// Whose Ethernet address it is.
-    pub fn owner_of(&self, mac: MacAddr) -> Option<MemberId> {
-        self.macs.get(&mac).copied()
+    /// Whose Ethernet address it is, or was a moment ago.
+    pub fn owner_of(&self, now: Instant, mac: MacAddr) -> Option<MemberId> {
+        let former = || self.former.get(&mac).filter(|(_, since)| now < *since + REMEMBER).map(|(id, _)| *id);
+        self.macs.get(&mac).copied().or_else(former)
     }
 
     /// All nodes that live in some mesh, with their newest reports.
@@ -134,5 +152,6 @@ fn within_bounds(report: &NodeReport) -> bool {
             segment.subnets.len() <= NodeReport::MAX_SUBNETS
                 && segment.default_routes.len() <= 2
                 && segment.terms.len() <= NodeReport::MAX_TERMS
+                && segment.deaf.len() <= SegmentReport::MAX_DEAF
         })
 }

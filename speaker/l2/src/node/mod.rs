@@ -384,6 +384,7 @@ impl L2 {
 
     /// What follows from what happened: others' reports that changed, the own report, a farewell.
     fn finish(&mut self, now: Instant, out: &mut Output) {
+        self.doubt(now, out);
         while let Some(node) = self.shared.changed.pop_first() {
             for segment in self.segments.values_mut() {
                 segment.refresh(&mut self.shared.context(now, out), node);

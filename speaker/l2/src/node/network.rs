@@ -78,7 +78,7 @@ impl Network {
     pub fn leave(&mut self, cx: &mut Context<'_>) {
         self.mesh.leave(cx.now, &mut self.out);
         self.pump(cx);
-        cx.changed.extend(cx.directory.forget_mesh(MemberId::NODE_NETWORK));
+        cx.changed.extend(cx.directory.forget_mesh(cx.now, MemberId::NODE_NETWORK));
     }
 
     pub fn advertise(&mut self, cx: &mut Context<'_>, advert: &Bytes) {
@@ -129,7 +129,7 @@ impl Network {
                 let node = cx.directory.name(id.node);
                 let left = why == Departure::Left;
                 cx.out.events.push(L2Event::MemberDown { interface: None, node, left });
-                if cx.directory.forget(mesh, id) {
+                if cx.directory.forget(cx.now, mesh, id) {
                     cx.changed.insert(id.node);
                 }
             }
@@ -145,7 +145,8 @@ impl Network {
 
     fn learn(&mut self, cx: &mut Context<'_>, id: MemberId) {
         let Some(member) = self.mesh.member(id) else { return };
-        if !member.advert.is_empty() && cx.directory.hear(MemberId::NODE_NETWORK, id, &member.advert) {
+        if !member.advert.is_empty() && cx.directory.hear(cx.now, MemberId::NODE_NETWORK, id, &member.advert)
+        {
             cx.changed.insert(id.node);
         }
     }

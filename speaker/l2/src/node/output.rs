@@ -89,6 +89,13 @@ pub enum L2Event {
         /// Where it speaks from: an Ethernet address, or an IP address and port.
         from: String,
     },
+    /// Others hear this node on a segment, and it hears none of them: it answers for nothing there.
+    SegmentDeaf {
+        /// The segment.
+        interface: InterfaceIndex,
+        /// It began, else it ended.
+        on: bool,
+    },
     /// The node hears nobody on a segment on which others live, or hears them again.
     SegmentMembershipBroken {
         /// The segment.

@@ -16,7 +16,7 @@ impl L2 {
             port: self.config.port,
             standing: self.standing(now),
             nodes_reached: self.nodes_reached(),
-            segments: self.segments.values().map(|segment| self.compose_segment(segment)).collect(),
+            segments: self.segments.values().map(|segment| self.compose_segment(now, segment)).collect(),
         }
     }
 
@@ -31,14 +31,15 @@ impl L2 {
         u16::try_from(others.saturating_add(1)).unwrap_or(u16::MAX)
     }
 
-    fn compose_segment(&self, segment: &Segment) -> SegmentReport {
+    fn compose_segment(&self, now: Instant, segment: &Segment) -> SegmentReport {
         let interface = &segment.interface;
         let terms = self.facts.terms.get(&interface.index);
         let terms = terms.into_iter().flatten().take(NodeReport::MAX_TERMS);
         SegmentReport {
             interface: interface.index,
             mac: interface.mac,
-            carrier: interface.up,
+            carrier: segment.usable(),
+            deaf: segment.deaf_ones(now),
             peers_heard: u16::try_from(segment.peers()).unwrap_or(u16::MAX),
             subnets: interface.subnets.iter().copied().take(NodeReport::MAX_SUBNETS).collect(),
             default_routes: interface.default_routes.iter().copied().take(2).collect(),

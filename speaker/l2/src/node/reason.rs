@@ -22,6 +22,11 @@ pub enum NotAnswering {
         /// Its name.
         interface: String,
     },
+    /// Others hear the node on the segment, and it hears nobody there.
+    Deaf {
+        /// The interface's name.
+        interface: String,
+    },
     /// Another interface of the node is on the same segment and answers there.
     LowerInterfaceAnswers {
         /// The name of the one that answers.
@@ -61,6 +66,7 @@ impl Reason for NotAnswering {
             Self::NoMeshKey => "NoMeshKey",
             Self::InterfaceMissing { .. } => "InterfaceMissing",
             Self::NoCarrier { .. } => "NoCarrier",
+            Self::Deaf { .. } => "Deaf",
             Self::LowerInterfaceAnswers { .. } => "LowerInterfaceAnswers",
             Self::AddressConflict { .. } => "AddressConflict",
             Self::Leaving => "Leaving",
@@ -84,6 +90,10 @@ impl fmt::Display for NotAnswering {
                 write!(f, "the node has no interface with number {interface}")
             }
             Self::NoCarrier { interface } => write!(f, "interface {interface} is down or has no carrier"),
+            Self::Deaf { interface } => write!(
+                f,
+                "others hear the node on {interface} and it hears nobody: look at the switch port and at filters"
+            ),
             Self::LowerInterfaceAnswers { interface } => {
                 write!(f, "interface {interface} is on the same segment and answers")
             }

@@ -31,14 +31,30 @@ impl L2 {
             let told = told_of(&self.shared.directory, self.config.node, segment);
             let mut context = self.shared.context(now, out);
             let alone = segment.alone_since.is_some_and(|since| now.duration_since(since) > silence);
+            let alone = alone || (segment.broken && segment.alone_since.is_some());
             segment.set_broken(&mut context, alone && (known_elsewhere || !told.is_empty()));
+            segment.set_deaf(&mut context, segment.broken && is_called_deaf(&told, self.config.node));
             segment.believe(&mut context, &told, silence);
             let unheard = told.iter().filter(|(id, _)| !segment.hears(*id));
             let macs = unheard.filter_map(|(id, report)| report.segment(id.interface));
             let macs: Vec<MeshAddress> = macs.map(|told| MeshAddress::Mac(told.mac)).collect();
             segment.seed(&mut context, &some_of(&macs, self.rounds));
         }
+        let deaf_ones = |segment: &Segment| segment.deaf_ones(now);
+        self.urgent |= self.segments.values().any(|segment| {
+            self.report.segment(segment.interface.index).is_some_and(|told| told.deaf != deaf_ones(segment))
+        });
         self.seed_network(now, out);
+    }
+
+    /// Where several members were lost at once and others say that they live, it is this node that lost the segment.
+    pub(super) fn doubt(&mut self, now: Instant, out: &mut Output) {
+        for segment in self.segments.values_mut().filter(|segment| segment.doubtful) {
+            segment.doubtful = false;
+            if !told_of(&self.shared.directory, self.config.node, segment).is_empty() {
+                segment.set_broken(&mut self.shared.context(now, out), true);
+            }
+        }
     }
 
     /// Speaks to nodes that the node network's mesh does not hear, where others tell of them.
@@ -82,6 +98,11 @@ fn told_of(directory: &Directory, me: NodeUid, segment: &Segment) -> Vec<(Member
             Some((MemberId { node: report.node, interface: there.interface }, Arc::clone(report)))
         })
         .collect()
+}
+
+/// Whether others hear this node on a segment where it hears nobody.
+fn is_called_deaf(told: &[(MemberId, Arc<NodeReport>)], me: NodeUid) -> bool {
+    told.iter().any(|(id, report)| report.segment(id.interface).is_some_and(|there| there.deaf.contains(&me)))
 }
 
 /// A few of `all`, others in each round.

@@ -34,6 +34,9 @@ pub(super) struct Context<'a> {
     pub stale: &'a mut bool,
 }
 
+/// Within what time several members are lost at once.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 pub(super) struct Segment {
     pub id: MemberId,
     pub interface: Interface,
@@ -50,6 +53,12 @@ pub(super) struct Segment {
     pub alone_since: Option<Instant>,
     /// When the membership was whole again.
     pub whole_since: Option<Instant>,
+    /// Others hear this node here, and it hears none of them.
+    pub deaf: bool,
+    /// Several members were lost at once, and no other is heard: whether they are dead is to be asked elsewhere.
+    pub doubtful: bool,
+    /// When members were lost last.
+    lost_at: Vec<Instant>,
     settled: bool,
     /// When the election is due. Asking it takes as long as there are members, so it is asked when it was spoken to.
     election_due: Option<Instant>,
@@ -77,6 +86,9 @@ impl Segment {
             broken: false,
             alone_since: None,
             whole_since: None,
+            deaf: false,
+            doubtful: false,
+            lost_at: Vec::new(),
             settled: false,
             election_due: None,
             consulted: true,
@@ -129,7 +141,7 @@ impl Segment {
             self.consulted = true;
             self.election.gone(cx.now, id, Gone::Died, &mut self.election_out);
         }
-        cx.changed.extend(cx.directory.forget_mesh(self.index()));
+        cx.changed.extend(cx.directory.forget_mesh(cx.now, self.index()));
         self.set_broken(cx, false);
         self.alone_since = None;
         *cx.stale = true;
@@ -257,6 +269,30 @@ impl Segment {
                 self.feed(cx, id, report);
             }
         }
+    }
+
+    /// Nodes that are heard here and do not hear, at most [`SegmentReport::MAX_DEAF`].
+    pub fn deaf_ones(&self, now: Instant) -> Vec<NodeUid> {
+        let deaf = self.mesh.iter().flat_map(|mesh| mesh.deaf(now)).map(|id| id.node);
+        deaf.take(SegmentReport::MAX_DEAF).collect()
+    }
+
+    /// Others hear this node here, and it hears none of them.
+    pub fn set_deaf(&mut self, cx: &mut Context<'_>, on: bool) {
+        if self.deaf != on {
+            self.deaf = on;
+            *cx.stale = true;
+            cx.out.events.push(L2Event::SegmentDeaf { interface: self.index(), on });
+        }
+    }
+
+    /// Whether it can answer here.
+    pub fn usable(&self) -> bool {
+        self.interface.up && !self.deaf
+    }
+
+    fn suspects_all(&self) -> bool {
+        self.mesh.as_ref().is_some_and(|mesh| mesh.members().all(|member| member.suspect))
     }
 
     pub fn hears(&self, id: MemberId) -> bool {
@@ -438,9 +474,9 @@ impl Segment {
     }
 
     fn answered(&mut self, cx: &mut Context<'_>, event: ResponderEvent) {
-        let out = &mut self.election_out;
         match event {
             ResponderEvent::ProbeUnanswered { address } => {
+                let out = &mut self.election_out;
                 self.election.probed(cx.now, address, ProbeResult::Unanswered, out);
             }
             ResponderEvent::ProbeAnswered { address, mac } => {
@@ -450,15 +486,19 @@ impl Segment {
                 };
                 self.election.probed(cx.now, address, result, &mut self.election_out);
             }
+            // Between members holds decide, also about one that is held dead; clients are told the truth meanwhile.
+            ResponderEvent::Contested { address, mac } if self.member_with(cx, mac).is_some() => {
+                self.responder.defend(cx.now, address, &mut self.outbox);
+            }
             ResponderEvent::Contested { address, mac } => {
-                self.election.contested(cx.now, address, mac, out);
+                self.election.contested(cx.now, address, mac, &mut self.election_out);
             }
         }
     }
 
     /// Which member it is that has this Ethernet address: one of this mesh, else one that another mesh tells of.
     fn member_with(&self, cx: &Context<'_>, mac: MacAddr) -> Option<MemberId> {
-        let told = cx.directory.owner_of(mac);
+        let told = cx.directory.owner_of(cx.now, mac);
         let here = |id: &MemberId| {
             let member = self.mesh.as_ref().and_then(|mesh| mesh.member(*id));
             member.is_some_and(|member| member.address == MeshAddress::Mac(mac))
@@ -471,6 +511,7 @@ impl Segment {
         match event {
             MeshEvent::Up(id) => {
                 self.alone_since = None;
+                self.set_deaf(cx, false);
                 *cx.stale = true;
                 cx.out.events.push(L2Event::MemberUp { interface, node: cx.directory.name(id.node) });
                 // Other meshes may have told of it before: now it is here, with holds of its own.
@@ -486,12 +527,18 @@ impl Segment {
                 self.fed.remove(&id);
                 let how = if left { Gone::Left } else { Gone::Died };
                 self.election.gone(cx.now, id, how, &mut self.election_out);
-                if cx.directory.forget(self.index(), id) {
+                if cx.directory.forget(cx.now, self.index(), id) {
                     cx.changed.insert(id.node);
                 }
-                if self.peers() == 0 {
+                self.lost_at.retain(|at| cx.now.saturating_duration_since(*at) < AT_ONCE);
+                self.lost_at.push(cx.now);
+                let peers = self.peers();
+                if peers == 0 {
                     self.alone_since = Some(cx.now);
                 }
+                // All do not die at once: before anything is taken, other meshes are asked.
+                let several = peers > 0 || self.lost_at.len() > 1;
+                self.doubtful = !left && several && self.suspects_all();
                 *cx.stale = true;
             }
             MeshEvent::Digest(id) => {
@@ -516,7 +563,7 @@ impl Segment {
 
     fn learn(&mut self, cx: &mut Context<'_>, id: MemberId) {
         let Some(member) = self.mesh.as_ref().and_then(|mesh| mesh.member(id)) else { return };
-        if !member.advert.is_empty() && cx.directory.hear(self.id.interface, id, &member.advert) {
+        if !member.advert.is_empty() && cx.directory.hear(cx.now, self.id.interface, id, &member.advert) {
             cx.changed.insert(id.node);
         }
         if !self.fed.contains(&id)

@@ -68,7 +68,7 @@ impl L2 {
         let interface = &segment.interface;
         let others = segment.fed.iter().filter(|id| id.node != self.config.node);
         let candidates = others.filter(|id| may_answer(&self.shared.directory, **id)).count();
-        let this_one = interface.up && !self.standing(now).leaving && self.announces(interface.index);
+        let this_one = segment.usable() && !self.standing(now).leaving && self.announces(interface.index);
         SegmentStatus {
             interface: interface.index,
             name: interface.name.clone(),
@@ -130,6 +130,7 @@ impl L2 {
             return Some(NotAnswering::Probing);
         }
         Some(match status.silence? {
+            _ if segment.deaf => NotAnswering::Deaf { interface: name },
             _ if !segment.interface.up => NotAnswering::NoCarrier { interface: name },
             Silence::NoCarrier => NotAnswering::NoCarrier { interface: name },
             Silence::NotOffered | Silence::NotAServer => NotAnswering::NotAServer,

@@ -57,6 +57,7 @@ pub fn state(node: u8) -> MemberState {
             mac: mac(id),
             carrier: true,
             peers_heard: 0,
+            deaf: Vec::new(),
             subnets: vec!["192.0.0.0/16".parse().unwrap()],
             default_routes: Vec::new(),
             terms: BTreeMap::from([(announcement(0), SegmentTerms { weight: 0, by_pattern: false })]),

@@ -102,6 +102,8 @@ fn who_hears_nobody_probes_even_what_was_released() {
     let before = world.probes;
     world.offer_to(id(0), &Service::new(vip(0)));
     world.run(secs(1));
+    assert_eq!(world.probes, before, "others have the time to say that they hear it");
+    world.run(secs(2));
     assert_eq!(world.probes, before + 1);
     assert_eq!(world.holder(vip(0)), Some(id(0)));
 }

@@ -97,10 +97,11 @@ impl World {
             self.plan.seed
         );
         for (node, this) in self.nodes.iter().enumerate() {
-            let Some(core) = &this.core else {
+            if this.is_dead() {
                 let _ = writeln!(text, "  node {node} is dead");
                 continue;
-            };
+            }
+            let core = self.core(node);
             let status = core.status(self.now);
             let segments: Vec<_> = status
                 .segments
@@ -123,7 +124,11 @@ impl World {
             L2Event::MemberUp { interface, .. } | L2Event::MemberDown { interface, .. } => {
                 interface.is_some()
             }
-            _ => true,
+            L2Event::WrongKey { .. }
+            | L2Event::DuplicateNode { .. }
+            | L2Event::SegmentDeaf { .. }
+            | L2Event::SegmentMembershipBroken { .. }
+            | L2Event::Stalls { .. } => true,
         };
         let told: Vec<_> = self.events.iter().filter(|(.., event)| about(event)).collect();
         for (at, node, event) in &told[told.len().saturating_sub(60)..] {

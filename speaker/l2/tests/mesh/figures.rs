@@ -87,9 +87,11 @@ fn takeover_from_a_dark_owner() {
     print(Fault::Dark, takeovers(Fault::Dark, 16));
 }
 
+/// A hundred nodes; as many as `DAYMARK_MESH_NODES` says where that is set, since what all tell all takes time to compute.
 #[test]
-fn three_hundred_nodes() {
-    let plan = Plan::new(80, 300).addresses(8).period(Duration::from_millis(50));
+fn a_hundred_nodes_join_within_half_a_second_and_lose_four() {
+    let count = std::env::var("DAYMARK_MESH_NODES").ok().and_then(|count| count.parse().ok()).unwrap_or(100);
+    let plan = Plan::new(80, count).addresses(8).period(Duration::from_millis(50));
     let mut world = World::new(plan);
     let nodes = world.nodes.len();
     for node in 0..nodes {
@@ -97,19 +99,21 @@ fn three_hundred_nodes() {
         world.run(Duration::from_millis(5));
     }
     world.run(seconds(2.5));
-    world.assert_one("300 nodes");
+    world.assert_one("many nodes");
     world.check.reset();
     let sent = world.sent;
-    let owners: Vec<usize> = (0..4).map(|number| world.owner(world.addresses[number].1)).collect();
+    let mut owners: Vec<usize> = (0..4).map(|number| world.owner(world.addresses[number].1)).collect();
+    owners.sort_unstable();
+    owners.dedup();
     for owner in owners {
         world.kill(owner);
     }
     world.run(seconds(1.5));
-    world.assert_one("300 nodes, four dead");
+    world.assert_one("many nodes, four dead");
     println!(
-        "300 nodes: {} packets per node and second, nobody answered for {:?}",
-        (world.sent - sent) / 450,
+        "{count} nodes: {} packets per node and second, nobody answered for {:?}",
+        (world.sent - sent) * 2 / (3 * count as u64),
         world.check.longest_none()
     );
-    world.assert_streaks("300 nodes", seconds(1.0), Duration::ZERO);
+    world.assert_streaks("many nodes", seconds(1.0), Duration::ZERO);
 }

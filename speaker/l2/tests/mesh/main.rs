@@ -9,6 +9,7 @@ mod faults;
 mod figures;
 mod frames;
 mod networks;
+mod plan;
 mod planned;
 mod processes;
 mod random;

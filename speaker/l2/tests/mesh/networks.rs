@@ -55,6 +55,22 @@ fn the_lan_side_of_the_owner_goes_dark_and_comes_back() {
 }
 
 #[test]
+fn the_one_that_took_over_dies_before_the_owner_is_back() {
+    let mut world = World::settled(Plan::new(61, 3).addresses(1));
+    let address = world.addresses[0].1;
+    let owner = world.owner(address);
+    world.faults.dark(LAN, owner);
+    world.run(seconds(1.0));
+    let other = world.owner(address);
+    world.kill(other);
+    world.run(seconds(0.1));
+    world.faults.heal();
+    world.run(seconds(2.0));
+    assert_eq!(world.owner(address), owner, "the owner never stopped");
+    world.assert_one("after the owner is back");
+}
+
+#[test]
 fn of_two_nodes_one_goes_dark() {
     for seed in 0..4 {
         let mut world = World::settled(Plan::new(430 + seed, 2).addresses(6));
@@ -82,6 +98,43 @@ fn the_node_network_of_the_owner_goes_dark_and_it_hands_over() {
     world.assert_one("after the node network is back");
     assert_eq!(world.owned_by(owner), owned);
     world.assert_streaks("node network", ON_THE_WAY, Duration::ZERO);
+}
+
+#[test]
+fn a_deaf_node_takes_nothing_and_gives_up_what_it_has() {
+    for seed in 0..4 {
+        let mut world = World::settled(Plan::new(620 + seed, 4).addresses(12));
+        let node = world.some_owner();
+        let before = world.events.len();
+        world.faults.deaf(LAN, node);
+        world.run(seconds(4.0));
+        let deaf = L2Event::SegmentDeaf { interface: daymark_model::InterfaceIndex(2), on: true };
+        let since = || world.events.iter().skip(before).filter(|(_, at, _)| *at == node);
+        assert!(since().any(|(.., event)| *event == deaf), "{:?}", since().collect::<Vec<_>>());
+        let took = since().any(|(.., event)| matches!(event, L2Event::Took { .. }));
+        assert!(!took, "{:#?}", since().collect::<Vec<_>>());
+        assert!(world.owned_by(node).is_empty());
+        world.assert_one("while a node is deaf");
+        world.faults.light(LAN, node);
+        world.run(seconds(4.0));
+        world.assert_one("after it hears again");
+    }
+}
+
+#[test]
+fn who_was_away_cannot_talk_others_dead() {
+    for seed in 0..6 {
+        let mut world = World::settled(Plan::new(630 + seed, 4).addresses(4));
+        world.faults.dark(Net::Nodes, 3);
+        world.run(seconds(2.0));
+        let before = world.events.len();
+        world.faults.light(Net::Nodes, 3);
+        world.run(seconds(3.0));
+        let gone = world.events.iter().skip(before).filter(|(_, node, event)| {
+            *node != 3 && matches!(event, L2Event::MemberDown { interface: None, .. })
+        });
+        assert_eq!(gone.count(), 0, "{:?}", world.events.iter().skip(before).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -188,6 +188,7 @@ fn a_newer_version_says_things_that_nobody_understands() {
             mac,
             carrier: true,
             peers_heard: 3,
+            deaf: Vec::new(),
             subnets: Vec::new(),
             default_routes: Vec::new(),
             terms: Default::default(),
@@ -213,7 +214,9 @@ fn a_newer_version_says_things_that_nobody_understands() {
         for (destination, packet) in out.packets.drain(..) {
             let to = match destination {
                 MeshDestination::To(MeshAddress::Mac(mac)) => mac,
-                _ => MacAddr::BROADCAST,
+                MeshDestination::To(MeshAddress::Socket(_)) | MeshDestination::Broadcast => {
+                    MacAddr::BROADCAST
+                }
             };
             let frame = mesh_frame(mac, to, &packet);
             world.inject(0, &frame);

@@ -7,74 +7,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daymark_l2::member::NodeUid;
-use daymark_l2::mesh::{Key, MeshKeys};
 use daymark_l2::node::{Input, L2, L2Config, L2Event, NodeFacts, Output};
-use daymark_l2::offer::{AnnouncementId, Offer, Servers, Terms};
+use daymark_l2::offer::{Offer, Servers, Terms};
 use daymark_l2::report::SegmentTerms;
-use daymark_model::{Failback, Interface, InterfaceIndex, MacAddr, TimingProfile};
+use daymark_model::{Interface, InterfaceIndex, MacAddr, TimingProfile};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::check::Checker;
 use crate::faults::{Faults, Net, Place};
 use crate::frames;
+pub use crate::plan::{Plan, announcement, keys, mac, seconds};
+use crate::plan::{client, interface};
 
-/// Clients ask for every address so often.
-const PERIOD: Duration = Duration::from_millis(10);
 /// What a socket's buffer holds of a process that does not read.
 const BACKLOG: usize = 256;
 /// The driver calls the process stalled when it stood still for longer.
 const STALL: Duration = Duration::from_millis(250);
 const PORT: u16 = 7947;
 const MESH: [u8; 2] = [0x88, 0xb5];
-
-/// How a world is built.
-#[derive(Clone)]
-pub struct Plan {
-    pub seed: u64,
-    pub nodes: usize,
-    pub segments: usize,
-    /// Addresses on each segment; every second one is of IPv6.
-    pub addresses: usize,
-    pub failback: Failback,
-    pub period: Duration,
-    /// Whether nodes are told where others hear the node network's mesh.
-    pub seeds: bool,
-}
-
-impl Plan {
-    pub fn new(seed: u64, nodes: usize) -> Self {
-        Self {
-            seed,
-            nodes,
-            segments: 1,
-            addresses: 4,
-            failback: Failback::Immediate,
-            period: PERIOD,
-            seeds: true,
-        }
-    }
-
-    pub fn segments(self, segments: usize) -> Self {
-        Self { segments, ..self }
-    }
-
-    pub fn addresses(self, addresses: usize) -> Self {
-        Self { addresses, ..self }
-    }
-
-    pub fn failback(self, failback: Failback) -> Self {
-        Self { failback, ..self }
-    }
-
-    pub fn without_seeds(self) -> Self {
-        Self { seeds: false, ..self }
-    }
-
-    pub fn period(self, period: Duration) -> Self {
-        Self { period, ..self }
-    }
-}
 
 enum State {
     Dead,
@@ -116,11 +67,18 @@ enum Event {
 
 pub struct Client {
     pub segment: usize,
-    mac: MacAddr,
-    v4: Ipv4Addr,
-    v6: Ipv6Addr,
+    pub mac: MacAddr,
+    pub v4: Ipv4Addr,
+    pub v6: Ipv6Addr,
     /// What gratuitous frames alone have taught it.
     pub learnt: BTreeMap<IpAddr, MacAddr>,
+}
+
+/// Something on a segment that is no node of the world, and hears the mesh frames for it and for all.
+struct Listener {
+    segment: usize,
+    mac: MacAddr,
+    heard: Vec<Arc<[u8]>>,
 }
 
 pub struct World {
@@ -142,20 +100,13 @@ pub struct World {
     queue: BTreeMap<(Instant, u64), Event>,
     sequence: u64,
     answers: BTreeMap<(usize, IpAddr), BTreeSet<usize>>,
-    listener: Option<(usize, MacAddr, Vec<Arc<[u8]>>)>,
+    listener: Option<Listener>,
 }
 
-pub fn mac(node: usize, segment: usize) -> MacAddr {
-    let [high, low] = (node as u16).to_be_bytes();
-    MacAddr([2, 0, 0, segment as u8, high, low])
-}
-
-pub fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds)
-}
-
-pub fn announcement() -> AnnouncementId {
-    AnnouncementId::of("lan")
+impl Node {
+    pub fn is_dead(&self) -> bool {
+        self.core.is_none()
+    }
 }
 
 impl World {
@@ -487,8 +438,8 @@ impl World {
     /// The mesh frames that something with the Ethernet address `mac` has heard since it listened last; the first call
     /// begins to listen.
     pub fn overheard(&mut self, segment: usize, mac: MacAddr) -> Vec<Arc<[u8]>> {
-        let listener = self.listener.get_or_insert_with(|| (segment, mac, Vec::new()));
-        std::mem::take(&mut listener.2)
+        let listener = self.listener.get_or_insert_with(|| Listener { segment, mac, heard: Vec::new() });
+        std::mem::take(&mut listener.heard)
     }
 
     fn delay(&mut self) -> Duration {
@@ -512,10 +463,10 @@ impl World {
         if !port.up || (mesh && self.faults.filters(net, group)) {
             return;
         }
-        if let Some((_, mac, heard)) = self.listener.as_mut().filter(|listener| mesh && listener.0 == segment)
-            && (group || frame[..6] == mac.0)
+        if let Some(listener) = self.listener.as_mut().filter(|listener| mesh && listener.segment == segment)
+            && (group || frame[..6] == listener.mac.0)
         {
-            heard.push(Arc::clone(&frame));
+            listener.heard.push(Arc::clone(&frame));
         }
         let mut receivers = Vec::new();
         for (other, this) in self.nodes.iter().enumerate() {
@@ -628,34 +579,4 @@ impl World {
             }
         }
     }
-}
-
-fn client(segment: usize, number: u8) -> Client {
-    Client {
-        segment,
-        mac: MacAddr([2, 0xcc, 0, segment as u8, 0, number]),
-        v4: Ipv4Addr::new(10, segment as u8, 250, number + 1),
-        v6: Ipv6Addr::new(0xfd00, segment as u16, 0, 0, 0, 0, 0xcccc, u16::from(number)),
-        learnt: BTreeMap::new(),
-    }
-}
-
-fn interface(index: InterfaceIndex, mac: MacAddr, segment: usize) -> Interface {
-    let v4 = format!("10.{segment}.0.0/16").parse().expect("a network");
-    let v6 = format!("fd00:{segment:x}::/64").parse().expect("a network");
-    Interface {
-        index,
-        name: format!("eth{}", index.0 - 2),
-        mac,
-        up: true,
-        subnets: vec![v4, v6],
-        default_routes: Vec::new(),
-        link_local: None,
-        mtu: 1500,
-    }
-}
-
-/// Keys made of a byte.
-pub fn keys(current: u8, previous: Option<u8>) -> MeshKeys {
-    MeshKeys { current: Key::new([current; 32]), previous: previous.map(|byte| Key::new([byte; 32])) }
 }
