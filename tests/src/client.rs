@@ -54,7 +54,7 @@ impl Client {
     /// # Errors
     /// When no answer comes within 2 s.
     pub async fn ask(&self, target: SocketAddr) -> Result<Answer> {
-        self.ask_once(target, "tcp").await
+        ask_once(&self.netns, target, "tcp").await
     }
 
     /// Asks once over UDP.
@@ -62,7 +62,7 @@ impl Client {
     /// # Errors
     /// When no answer comes within 2 s.
     pub async fn ask_udp(&self, target: SocketAddr) -> Result<Answer> {
-        self.ask_once(target, "udp").await
+        ask_once(&self.netns, target, "udp").await
     }
 
     /// Asks with `curl` and returns what it prints.
@@ -77,12 +77,13 @@ impl Client {
     pub fn load(&self, target: SocketAddr) -> LoadSpec {
         LoadSpec::new(&self.netns, target)
     }
+}
 
-    async fn ask_once(&self, target: SocketAddr, protocol: &str) -> Result<Answer> {
-        let program = tools::binary("lab-load")?;
-        let mut command = self.netns.command(program);
-        command.args(["--once", "--protocol", protocol, "--timeout-ms", "2000", &target.to_string()]);
-        let text = crate::command::capture(command, None).await?;
-        serde_json::from_str(&text).with_context(|| format!("{target} answered {text}"))
-    }
+/// Asks once from `netns`.
+pub(crate) async fn ask_once(netns: &Netns, target: SocketAddr, protocol: &str) -> Result<Answer> {
+    let program = tools::binary("lab-load")?;
+    let mut command = netns.command(program);
+    command.args(["--once", "--protocol", protocol, "--timeout-ms", "2000", &target.to_string()]);
+    let text = crate::command::capture(command, None).await?;
+    serde_json::from_str(&text).with_context(|| format!("{target} answered {text}"))
 }

@@ -9,6 +9,7 @@ pub mod daymark;
 mod interrupt;
 mod kubeconfig;
 pub mod lab;
+pub mod lan;
 pub mod load;
 pub mod look;
 pub mod netns;
@@ -25,6 +26,9 @@ pub mod wait;
 
 pub use anyhow::{Context, Error, Result, bail, ensure};
 pub use lab::{Lab, Link, SPEAKER_ASN};
+pub use lan::attachment::Attachment;
+pub use lan::breakage::Dark;
+pub use lan::record::Time;
 pub use node::ProxyMode;
 pub use pod::{PodSpec, Readiness};
 pub use process::Signal;

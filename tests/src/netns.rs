@@ -4,9 +4,11 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use daymark_model::MacAddr;
 use tokio::process::Command;
 
 use crate::command::{capture, run};
+use crate::process::Signal;
 
 /// A named network namespace. It belongs to its lab, which removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,39 @@ impl Netns {
     /// As [`run`]; the first line that fails ends it.
     pub async fn ip_batch(&self, lines: &[String]) -> Result<()> {
         ip_batch(Some(self), lines).await
+    }
+
+    /// The Ethernet address of `interface`.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub async fn mac(&self, interface: &str) -> Result<MacAddr> {
+        let text = self.ip(&format!("-json link show dev {interface}")).await?;
+        let links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
+        let mac = links.first().and_then(|link| link["address"].as_str());
+        Ok(mac.with_context(|| format!("{interface} has no Ethernet address"))?.parse()?)
+    }
+
+    /// The processes in it.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn pids(&self) -> Result<Vec<String>> {
+        let text = run("ip", &["netns", "pids", &self.name]).await?;
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Sends a signal to all processes in it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn signal_all(&self, signal: Signal) -> Result<()> {
+        let mut arguments = vec![signal.name().to_owned()];
+        arguments.extend(self.pids().await?);
+        if arguments.len() > 1 {
+            run("kill", &arguments).await?;
+        }
+        Ok(())
     }
 
     /// Sets kernel parameters: pairs of a path below `/proc/sys/net` and a value.

@@ -3,7 +3,7 @@
 //! | network | who | IPv4 | IPv6 |
 //! |---|---|---|---|
 //! | `nodenet` | API server .2, nodes .11-, controllers .201- | 10.10.0.0/24 | fd00:10::/64 |
-//! | `upstream` | routers .1-, nodes .11- | 10.20.0.0/24 | fd00:20::/64 |
+//! | `upstream` | routers .1-, nodes .11-, LAN clients .201-, prober .250 | 10.20.0.0/24 | fd00:20::/64 |
 //! | `clients` | routers .1-, clients .101- | 10.30.0.0/24 | fd00:30::/64 |
 //! | pods of node i | gateway .1, pods .2- | 10.244.i.0/24 | fd00:244:0:i::/64 |
 //! | Service ClusterIPs | | 10.96.0.0/16 | fd00:96::/108 |
@@ -12,9 +12,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 
+use crate::lan::attachment::Attachment;
+use crate::lan::record::Time;
 use crate::netns::{Netns, ip_batch};
 use crate::sweep::LabId;
 
@@ -23,7 +26,7 @@ use crate::sweep::LabId;
 pub enum Network {
     /// Where nodes and API server talk.
     Nodenet,
-    /// Between nodes and routers.
+    /// Between nodes and routers; the LAN on which nodes announce by ARP and NDP.
     Upstream,
     /// Behind the routers.
     Clients,
@@ -125,12 +128,32 @@ const ROUTING_SYSCTLS: &[(&str, &str)] = &[
     ("ipv6/fib_multipath_hash_policy", "1"),
 ];
 
+/// How a host is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wiring {
+    /// Its kernel detects duplicate addresses before it uses its own.
+    pub(crate) kernel_dad: bool,
+    /// Its LAN interface has `disable_ipv6`.
+    pub(crate) lan_without_ipv6: bool,
+    /// How it hangs on the LAN.
+    pub(crate) attachment: Attachment,
+}
+
+/// A time in which what a host sends does not get past its port.
+#[derive(Clone, Debug)]
+pub(crate) struct Mute {
+    pub(crate) port: String,
+    pub(crate) from: Time,
+    pub(crate) to: Option<Time>,
+}
+
 /// The switches of a lab, and the maker of hosts on them.
 #[derive(Debug)]
 pub struct Switches {
     lab: LabId,
     netns: Netns,
     ports: AtomicU32,
+    mutes: Arc<Mutex<Vec<Mute>>>,
 }
 
 impl Switches {
@@ -149,12 +172,22 @@ impl Switches {
             lines.push(format!("link set {name} up"));
         }
         netns.ip_batch(&lines).await?;
-        Ok(Self { lab, netns, ports: AtomicU32::new(0) })
+        Ok(Self { lab, netns, ports: AtomicU32::new(0), mutes: Arc::default() })
     }
 
     /// The namespace with the bridges, for captures (`tcpdump`) and broken links.
     pub fn netns(&self) -> &Netns {
         &self.netns
+    }
+
+    /// The lab's name.
+    pub(crate) fn lab(&self) -> LabId {
+        self.lab
+    }
+
+    /// When which port swallowed what its host sent.
+    pub(crate) fn mutes(&self) -> &Arc<Mutex<Vec<Mute>>> {
+        &self.mutes
     }
 
     /// Makes a namespace for `host` without an interface.
@@ -176,36 +209,62 @@ impl Switches {
     /// # Errors
     /// When the kernel refuses.
     pub async fn connect(&self, netns: &Netns, networks: &[(Network, u8)]) -> Result<()> {
+        self.connect_as(netns, networks, Wiring::default()).await
+    }
+
+    /// As [`Switches::connect`], with a wiring of its own.
+    pub(crate) async fn connect_as(
+        &self,
+        netns: &Netns,
+        networks: &[(Network, u8)],
+        wiring: Wiring,
+    ) -> Result<()> {
         let mut links = Vec::new();
         let mut switch = Vec::new();
+        let mut uppers = Vec::new();
         let mut host = Vec::new();
         for (network, number) in networks {
             let name = network.name();
-            let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
-            let (here, there) = (netns.name(), self.netns.name());
-            links.push(format!("link add {name} netns {here} type veth peer name {port} netns {there}"));
-            switch.push(format!("link set {port} addrgenmode none alias {here}"));
-            switch.push(format!("link set {port} master {name} up"));
+            let lan = *network == Network::Upstream;
+            let attachment = if lan { wiring.attachment } else { Attachment::Direct };
+            for cable in attachment.cables(name) {
+                let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
+                let (here, there) = (netns.name(), self.netns.name());
+                links.push(format!("link add {cable} netns {here} type veth peer name {port} netns {there}"));
+                switch.push(format!("link set {port} addrgenmode none alias {here}"));
+                switch.push(format!("link set {port} master {name} up"));
+            }
+            uppers.extend(attachment.lines(name));
             let addresses = network.addresses(*number);
             host.push(format!("addr add {}/24 dev {name}", addresses.v4));
-            host.push(format!("addr add {}/64 dev {name} nodad", addresses.v6));
+            if !(lan && wiring.lan_without_ipv6) {
+                let nodad = if wiring.kernel_dad { "" } else { " nodad" };
+                host.push(format!("addr add {}/64 dev {name}{nodad}", addresses.v6));
+            }
             host.push(format!("link set {name} up"));
         }
         ip_batch(None, &links).await?;
         self.netns.ip_batch(&switch).await?;
+        netns.ip_batch(&uppers).await?;
+        if wiring.lan_without_ipv6 {
+            let parameter = format!("ipv6/conf/{}/disable_ipv6", Network::Upstream.name());
+            netns.sysctl(&[(&parameter, "1")]).await?;
+        }
         netns.ip_batch(&host).await
     }
 
-    /// The switch's port to `host` on `network`, as an interface of [`Switches::netns`].
+    /// The switch's ports to `host` on `network`, as interfaces of [`Switches::netns`]: one, or as many as it has cables.
     ///
     /// # Errors
     /// When the host is not on that network.
-    pub async fn port(&self, host: &Netns, network: Network) -> Result<String> {
+    pub async fn ports(&self, host: &Netns, network: Network) -> Result<Vec<String>> {
         let text = self.netns.ip(&format!("-json link show master {}", network.name())).await?;
         let links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
-        let port = links.iter().find(|link| link["ifalias"] == host.name());
-        let name = port.and_then(|link| link["ifname"].as_str());
-        name.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("{} is not on {}", host.name(), network.name()))
+        let ports = links.iter().filter(|link| link["ifalias"] == host.name());
+        let names: Vec<String> =
+            ports.filter_map(|link| link["ifname"].as_str()).map(str::to_owned).collect();
+        anyhow::ensure!(!names.is_empty(), "{} is not on {}", host.name(), network.name());
+        Ok(names)
     }
 }
 

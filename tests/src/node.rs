@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, Result, bail};
+use daymark_model::MacAddr;
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
 
 use crate::control_plane::{ControlPlane, START};
+use crate::lan::environment::Environment;
 use crate::netns::Netns;
 use crate::network::{CLUSTER_CIDR, DualStack, Network, Switches, multipath, pod_addresses, pod_cidrs};
 use crate::process::Process;
@@ -51,11 +53,15 @@ impl Node {
         switches: &Switches,
         control_plane: &ControlPlane,
         directory: &Path,
+        environment: &Environment,
     ) -> Result<Self> {
         let name = format!("n{number}");
         let netns = switches.host(&name).await?;
+        environment.prepare_station(&netns).await?;
         let host = FIRST_HOST + number;
-        switches.connect(&netns, &[(Network::Nodenet, host), (Network::Upstream, host)]).await?;
+        let networks = [(Network::Nodenet, host), (Network::Upstream, host)];
+        switches.connect_as(&netns, &networks, environment.of_node(number)).await?;
+        environment.fortify(&netns).await?;
         let config = directory.join(format!("{name}-proxy.kubeconfig"));
         let (user, token) = control_plane.proxy_user();
         kubeconfig::write(&config, &control_plane.server(), &control_plane.authority(), user, token)?;
@@ -173,6 +179,14 @@ impl Node {
     /// Its addresses on the upstream network: the next hops of what its speaker announces.
     pub fn upstream(&self) -> DualStack {
         Network::Upstream.addresses(FIRST_HOST + self.number)
+    }
+
+    /// The Ethernet address of its LAN interface.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub async fn mac(&self) -> Result<MacAddr> {
+        self.netns.mac(Network::Upstream.name()).await
     }
 
     /// The addresses that a pod may see as its client's when kube-proxy masquerades on this node.

@@ -26,7 +26,8 @@ pub enum Signal {
 }
 
 impl Signal {
-    fn name(self) -> &'static str {
+    /// As `kill` takes it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Terminate => "-TERM",
             Self::Kill => "-KILL",

@@ -37,8 +37,9 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A reset in `connect` is one after the SYN-ACK: before it, Linux says that the connection was refused.
     fn was_open_and_reset(&self) -> bool {
-        self.connected && (self.error.contains("reset by peer") || self.error.contains("Broken pipe"))
+        self.error.contains("reset by peer") || (self.connected && self.error.contains("Broken pipe"))
     }
 }
 

@@ -13,11 +13,22 @@ use super::footprint::Footprint;
 use super::{Lab, SPEAKER_ASN};
 use crate::client::Client;
 use crate::control_plane::ControlPlane;
+use crate::lan::attachment::Attachment;
+use crate::lan::environment::Environment;
+use crate::lan::station::Station;
 use crate::network::{Network, Switches};
 use crate::node::{Node, ProxyMode};
 use crate::router::{Router, RouterSpec};
 use crate::sweep::{Kept, Registration, register, sweep};
 use crate::{daymark, interrupt, tools};
+
+/// The host numbers of LAN clients begin after this.
+const FIRST_LAN_CLIENT: u8 = 200;
+const MOST_LAN_CLIENTS: u8 = 40;
+/// Their host numbers lie below those that tests give to Services, 100 to 199.
+const MOST_NODES_BESIDE: u8 = 80;
+/// The prober's host number.
+const PROBER: u8 = 250;
 
 /// The description of a lab.
 #[derive(Clone, Debug)]
@@ -27,6 +38,8 @@ pub struct LabBuilder {
     node_labels: BTreeMap<u8, BTreeMap<String, String>>,
     routers: Vec<RouterSpec>,
     clients: u8,
+    lan_clients: u8,
+    environment: Environment,
     speaker_asn: u32,
     proxy_mode: ProxyMode,
     with_daymark: bool,
@@ -42,6 +55,8 @@ impl LabBuilder {
             node_labels: BTreeMap::new(),
             routers: Vec::new(),
             clients: 1,
+            lan_clients: 0,
+            environment: Environment::asked_for(),
             speaker_asn: SPEAKER_ASN,
             proxy_mode: ProxyMode::default(),
             with_daymark: true,
@@ -74,6 +89,57 @@ impl LabBuilder {
     #[must_use]
     pub fn clients(mut self, clients: u8) -> Self {
         self.clients = clients;
+        self
+    }
+
+    /// So many clients on the nodes' own LAN (none unless said otherwise), named `l1`, …, and a prober beside them, so that
+    /// [`Lab::watch`] works.
+    #[must_use]
+    pub fn lan_clients(mut self, clients: u8) -> Self {
+        self.lan_clients = clients;
+        self
+    }
+
+    /// The kernels of nodes and LAN clients detect duplicate addresses as they do by default; else their own addresses are
+    /// usable at once.
+    #[must_use]
+    pub fn kernel_dad(mut self) -> Self {
+        self.environment.kernel_dad = true;
+        self
+    }
+
+    /// The LAN's switch snoops on multicast, with a querier.
+    #[must_use]
+    pub fn snooping(mut self) -> Self {
+        self.environment.snooping = true;
+        self
+    }
+
+    /// Nodes have a firewall that drops by default.
+    #[must_use]
+    pub fn host_firewall(mut self) -> Self {
+        self.environment.host_firewall = true;
+        self
+    }
+
+    /// The nodes' LAN interface has `disable_ipv6`.
+    #[must_use]
+    pub fn lan_without_ipv6(mut self) -> Self {
+        self.environment.lan_without_ipv6 = true;
+        self
+    }
+
+    /// How node number `node` hangs on the LAN.
+    #[must_use]
+    pub fn attachment(mut self, node: u8, attachment: Attachment) -> Self {
+        self.environment.attachments.insert(node, attachment);
+        self
+    }
+
+    /// The LAN is the VLAN `id` on the cables.
+    #[must_use]
+    pub fn vlan(mut self, id: u16) -> Self {
+        self.environment.vlan = Some(id);
         self
     }
 
@@ -116,6 +182,11 @@ impl LabBuilder {
         if self.nodes == 0 || self.nodes > 200 || self.routers.len() > 9 {
             bail!("a lab has 1 to 200 nodes and at most 9 routers");
         }
+        if self.lan_clients > MOST_LAN_CLIENTS || (self.lan_clients > 0 && self.nodes > MOST_NODES_BESIDE) {
+            bail!(
+                "a lab has at most {MOST_LAN_CLIENTS} LAN clients, and {MOST_NODES_BESIDE} nodes beside them"
+            );
+        }
         tokio::task::spawn_blocking(|| sweep(Kept::Leave)).await.context("the sweep")??;
         let registration = register()?;
         let footprint = Footprint {
@@ -135,6 +206,7 @@ impl LabBuilder {
     async fn build(self, registration: Registration, footprint: Footprint) -> Result<Lab> {
         let directory = registration.id.directory();
         let switches = Switches::make(registration.id).await?;
+        self.environment.prepare_switches(&switches).await?;
         let control_plane = ControlPlane::launch(&registration, &switches).await?;
         let manifests = async {
             match self.with_daymark {
@@ -142,7 +214,7 @@ impl LabBuilder {
                 false => Ok(None),
             }
         };
-        let (client, manifests, (nodes, routers, clients)) =
+        let (client, manifests, (nodes, routers, clients, lan_clients, prober)) =
             try_join3(control_plane.ready(), manifests, self.hosts(&switches, &control_plane, &directory))
                 .await?;
         let no_labels = BTreeMap::new();
@@ -162,6 +234,8 @@ impl LabBuilder {
             nodes,
             routers,
             clients,
+            lan_clients,
+            prober,
             pods: Mutex::default(),
             speakers: Mutex::default(),
             controllers: Mutex::default(),
@@ -177,10 +251,10 @@ impl LabBuilder {
         switches: &Switches,
         control_plane: &ControlPlane,
         directory: &Path,
-    ) -> Result<(Vec<Node>, Vec<Router>, Vec<Client>)> {
+    ) -> Result<(Vec<Node>, Vec<Router>, Vec<Client>, Vec<Station>, Option<Station>)> {
         let mut nodes = Vec::new();
         for number in 1..=self.nodes {
-            let node = Node::make(number, switches, control_plane, directory).await?;
+            let node = Node::make(number, switches, control_plane, directory, &self.environment).await?;
             nodes.push(node.with_proxy_mode(self.proxy_mode));
         }
         let upstream: Vec<_> = nodes.iter().map(|node| (node.name().to_owned(), node.upstream())).collect();
@@ -198,7 +272,20 @@ impl LabBuilder {
         for number in 1..=self.clients {
             clients.push(Client::make(number, switches, &ways).await?);
         }
+        let (lan, environment) = ([Network::Upstream], &self.environment);
+        let mut lan_clients = Vec::new();
+        for number in 1..=self.lan_clients {
+            let (name, host) = (format!("l{number}"), FIRST_LAN_CLIENT + number);
+            lan_clients.push(Station::make(&name, host, &lan, switches, environment).await?);
+        }
+        let prober = match self.lan_clients {
+            0 => None,
+            _ => {
+                let networks = [Network::Upstream, Network::Nodenet];
+                Some(Station::make("probe", PROBER, &networks, switches, environment).await?)
+            }
+        };
         try_join_all(routers.iter().map(Router::start)).await?;
-        Ok((nodes, routers, clients))
+        Ok((nodes, routers, clients, lan_clients, prober))
     }
 }

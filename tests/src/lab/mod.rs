@@ -2,6 +2,7 @@
 
 mod builder;
 mod footprint;
+mod lan;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ use self::footprint::Footprint;
 use crate::client::Client;
 use crate::control_plane::ControlPlane;
 use crate::daymark::{self, Ground};
+use crate::lan::station::Station;
 use crate::netns::Netns;
 use crate::network::{Network, Switches};
 use crate::node::Node;
@@ -47,6 +49,8 @@ pub struct Lab {
     nodes: Vec<Node>,
     routers: Vec<Router>,
     clients: Vec<Client>,
+    lan_clients: Vec<Station>,
+    prober: Option<Station>,
     pods: Mutex<BTreeMap<String, Arc<Pod>>>,
     speakers: Mutex<BTreeMap<String, Arc<Process>>>,
     controllers: Mutex<BTreeMap<String, Arc<Process>>>,
@@ -309,9 +313,11 @@ impl Lab {
     /// # Errors
     /// When the host is not on that network.
     pub async fn set_link(&self, host: &Netns, network: Network, link: Link) -> Result<()> {
-        let port = self.switches.port(host, network).await?;
         let state = if link == Link::Up { "up" } else { "down" };
-        self.switches.netns().ip(&format!("link set {port} {state}")).await.map(drop)
+        for port in self.switches.ports(host, network).await? {
+            self.switches.netns().ip(&format!("link set {port} {state}")).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the API server answers again after [`ControlPlane::api_server`] was started again.

@@ -1,6 +1,8 @@
 //! What the tests of Daymark say again and again.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod l2;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -79,7 +79,8 @@ fn new_elements(attributes: &[u8], found: &mut Vec<Ipv4Addr>) -> Option<()> {
     for (kind, element) in each(attribute(attributes, ELEMENT_LIST_ELEMENTS)?) {
         let key = (kind == LIST_ELEMENT).then(|| attribute(element, ELEMENT_KEY)).flatten();
         let key = key.and_then(|key| attribute(key, DATA_VALUE)).unwrap_or_default();
-        found.extend(key.first_chunk::<4>().filter(|_| key.len() == 12).map(|octets| Ipv4Addr::from(*octets)));
+        found
+            .extend(key.first_chunk::<4>().filter(|_| key.len() == 12).map(|octets| Ipv4Addr::from(*octets)));
     }
     Some(())
 }
