@@ -70,7 +70,8 @@ impl Wire {
     pub async fn start(switches: &Switches, network: Network) -> Result<Self> {
         let mut command = switches.netns().command("tcpdump");
         command.args(["-i", "any", "-y", "LINUX_SLL2", "-Q", "in", "--immediate-mode", "-U", "-n"]);
-        command.args(["--time-stamp-precision=nano", "-B", "16384", "-w", "-", FILTER]);
+        // The buffer has slots of the snapshot length, whatever a frame's: short ones make it hold bursts.
+        command.args(["--time-stamp-precision=nano", "-s", "256", "-B", "16384", "-w", "-", FILTER]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().context("tcpdump does not start")?;
@@ -92,10 +93,19 @@ impl Wire {
         let into = Arc::clone(&store);
         let reader = tokio::spawn(async move {
             // tcpdump's last words would block it when nobody reads them.
-            let rest = async { while let Ok(Some(_)) = said.next_line().await {} };
-            let (read, ()) = tokio::join!(read_all(stdout, &into), rest);
-            if let Err(error) = read {
-                locked(&into).failed = Some(format!("{error:#}"));
+            let rest = async {
+                let mut dropped = None;
+                while let Ok(Some(line)) = said.next_line().await {
+                    if line.contains("dropped by kernel") && !line.starts_with("0 ") {
+                        dropped = Some(line);
+                    }
+                }
+                dropped
+            };
+            let (read, dropped) = tokio::join!(read_all(stdout, &into), rest);
+            let failed = read.err().map(|error| format!("{error:#}")).or(dropped);
+            if let Some(failed) = failed {
+                locked(&into).failed = Some(failed);
             }
         });
         Ok(Self {

@@ -182,6 +182,10 @@ impl Election {
         if best.fitness == mine.fitness && failback == Failback::Never {
             return Verdict::Stay;
         }
+        // Of two that answer, the holds decide who stays: who moves now may leave nobody, if the other yields meanwhile.
+        if entry.held_by().is_some() && best.fitness == mine.fitness {
+            return Verdict::Stay;
+        }
         if let Some((at, _)) = entry.unwanted.filter(|(at, _)| now < *at) {
             return Verdict::NotBefore(at);
         }

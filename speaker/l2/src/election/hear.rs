@@ -159,6 +159,7 @@ impl Election {
         match entry.stage {
             Stage::Holding => {
                 if phase == Phase::Holding {
+                    self.moves.review(address);
                     out.actions.push(Action::Burst { address });
                 }
             }

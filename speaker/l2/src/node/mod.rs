@@ -4,6 +4,7 @@
 //! What a member of a segment says of itself is believed from whichever mesh brings the newest word: a node whose
 //! carrier is gone says so over the node network, and is replaced before its silence is noticed.
 
+mod context;
 mod directory;
 mod frame;
 mod input;
@@ -30,9 +31,10 @@ use crate::mesh::{MeshAddress, MeshKeys};
 use crate::offer::Offer;
 use crate::report::{NodeReport, Standing};
 
+use context::Context;
 use directory::Directory;
 use network::Network;
-use segment::{Context, Segment};
+use segment::Segment;
 use stalls::Stalls;
 
 pub use input::{Input, L2Config, NodeFacts};

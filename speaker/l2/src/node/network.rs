@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use daymark_model::TimingProfile;
 
+use super::context::Context;
 use super::output::L2Event;
-use super::segment::Context;
 use crate::member::{MemberId, NodeUid};
 use crate::mesh::{
     Departure, Mesh, MeshAddress, MeshConfig, MeshDestination, MeshEvent, MeshKeys, MeshOutput,

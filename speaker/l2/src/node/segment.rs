@@ -1,6 +1,6 @@
 //! One interface of the node and the segment behind it: a responder, a mesh while there is a carrier, and an election.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use daymark_model::{Interface, InterfaceIndex, MacAddr, TimingProfile};
 
-use super::directory::Directory;
+use super::context::Context;
 use super::frame;
-use super::output::{GiveUpCause, L2Event, Output};
+use super::output::{GiveUpCause, L2Event};
 use crate::election::{
     Action, Election, ElectionEvent, ElectionOutput, GaveUp, Gone, MemberState, ProbeResult,
 };
@@ -23,16 +23,8 @@ use crate::offer::Offer;
 use crate::report::{NodeReport, SegmentReport};
 use crate::responder::{Outbox, Ownership, Responder, ResponderEvent};
 
-/// What a segment shares with the rest of the node while it works.
-pub(super) struct Context<'a> {
-    pub now: Instant,
-    pub directory: &'a mut Directory,
-    pub out: &'a mut Output,
-    /// Nodes whose newest report has changed.
-    pub changed: &'a mut BTreeSet<NodeUid>,
-    /// Whether the own report may have to change.
-    pub stale: &'a mut bool,
-}
+/// How long ago members that are heard again may have fallen silent for this interface to have been cut off from them.
+const CUT_OFF: Duration = Duration::from_secs(60);
 
 /// Within what time several members are lost at once.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -51,6 +43,8 @@ pub(super) struct Segment {
     pub broken: bool,
     /// Since when the mesh has heard nobody.
     pub alone_since: Option<Instant>,
+    /// The members that fell silent, and when.
+    fallen: BTreeMap<MemberId, Instant>,
     /// When the membership was whole again.
     pub whole_since: Option<Instant>,
     /// Others hear this node here, and it hears none of them.
@@ -86,6 +80,7 @@ impl Segment {
             broken: false,
             alone_since: None,
             whole_since: None,
+            fallen: BTreeMap::new(),
             deaf: false,
             doubtful: false,
             lost_at: Vec::new(),
@@ -510,7 +505,11 @@ impl Segment {
         let interface = Some(self.index());
         match event {
             MeshEvent::Up(id) => {
-                self.alone_since = None;
+                let was_alone = self.alone_since.take().is_some();
+                if self.came_back(cx.now, id) || was_alone {
+                    // Who took over meanwhile may be gone again, and the neighbors' caches name it.
+                    self.responder.burst_all(cx.now);
+                }
                 self.set_deaf(cx, false);
                 *cx.stale = true;
                 cx.out.events.push(L2Event::MemberUp { interface, node: cx.directory.name(id.node) });
@@ -532,6 +531,9 @@ impl Segment {
                 }
                 self.lost_at.retain(|at| cx.now.saturating_duration_since(*at) < AT_ONCE);
                 self.lost_at.push(cx.now);
+                if !left {
+                    self.fallen.insert(id, cx.now);
+                }
                 let peers = self.peers();
                 if peers == 0 {
                     self.alone_since = Some(cx.now);
@@ -559,6 +561,17 @@ impl Segment {
                 cx.out.events.push(L2Event::DuplicateNode { interface, from: from.to_string() });
             }
         }
+    }
+
+    /// Whether a member that fell silent with most of the others is heard again: then it was this interface that was cut
+    /// off, not they.
+    fn came_back(&mut self, now: Instant, id: MemberId) -> bool {
+        self.fallen.retain(|_, at| now.saturating_duration_since(*at) < CUT_OFF);
+        let cut_off = self.fallen.contains_key(&id) && 2 * self.fallen.len() > self.peers();
+        if cut_off {
+            self.fallen.clear();
+        }
+        cut_off
     }
 
     fn learn(&mut self, cx: &mut Context<'_>, id: MemberId) {
