@@ -64,7 +64,7 @@ impl Schedule {
             ready: BTreeMap::new(),
             places: Map::default(),
             sequence: 0,
-            frames: Bucket { interval: Duration::from_micros(125), depth: 80, batch: 8, empty_until: None },
+            frames: Bucket { interval: Duration::from_micros(80), depth: 120, batch: 12, empty_until: None },
             refreshes: Bucket { interval: Duration::from_millis(20), depth: 1, batch: 1, empty_until: None },
         }
     }
@@ -219,7 +219,7 @@ mod tests {
             while schedule.next(now).is_some() {
                 sent += 1;
             }
-            let allowed = (now - start).as_secs_f64() * 8_000.0 + 80.0;
+            let allowed = (now - start).as_secs_f64() * 12_500.0 + 120.0;
             assert!(f64::from(sent) <= allowed + 1e-6, "{sent} frames after {:?}", now - start);
         }
         assert_eq!(sent, 20_000);

@@ -154,7 +154,7 @@ fn five_thousand_addresses_taken_at_once_are_all_announced_within_two_seconds() 
             station.own(*address, REFRESHED);
         }
         station.pass(Duration::from_secs(8));
-        never_faster(&station, 8_000.0, 80.0);
+        never_faster(&station, 12_500.0, 120.0);
         let mut heard: HashMap<IpAddr, Vec<Duration>> = HashMap::new();
         for (at, frame) in &station.sent {
             heard.entry(subject(frame)).or_default().push(*at);
