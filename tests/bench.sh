@@ -2,7 +2,9 @@
 # Measures Daymark (as root): builds what is measured in release mode and runs the program `bench`.
 #   tests/bench.sh                       everything, about 8 minutes
 #   tests/bench.sh ROW...                these rows: assign create decision routes endpoint-change speaker-start memory
-#   QUICK=1 tests/bench.sh [ROW...]      a twentieth of the objects
+#                                        l2-failover l2-load l2-idle
+#   QUICK=1 tests/bench.sh [ROW...]      a twentieth of the objects, 10 tries
+#   TRIES=50 tests/bench.sh l2-failover  so many tries of each failure instead of 200
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,5 +22,6 @@ for row in "$@"; do
     arguments+=(--only "$row")
 done
 [[ ${QUICK:-0} == 0 ]] || arguments+=(--quick)
+[[ -z ${TRIES:-} ]] || arguments+=(--tries "$TRIES")
 export RUST_LIB_BACKTRACE=0
 exec "${CARGO_TARGET_DIR:-target}/release/bench" "${arguments[@]}"

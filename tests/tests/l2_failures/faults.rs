@@ -52,10 +52,8 @@ impl Fault {
                 let first: Vec<&str> = first.iter().copied().chain(["probe", "l1"]).collect();
                 for network in networks {
                     // The clients are on the LAN only, the prober is on both.
-                    let first: Vec<&str> = match network {
-                        Network::Nodenet => first.iter().copied().filter(|host| *host != "l1").collect(),
-                        _ => first.clone(),
-                    };
+                    let there = |host: &&str| *network != Network::Nodenet || *host != "l1";
+                    let first: Vec<&str> = first.iter().copied().filter(there).collect();
                     lab.split(*network, &[&first, second]).await?;
                 }
                 Ok(())
@@ -84,7 +82,7 @@ impl Fault {
             Self::Split(networks, _, second) if networks.contains(&Network::Upstream) => {
                 second.iter().copied().collect()
             }
-            _ => BTreeSet::new(),
+            Self::Split(..) | Self::Killed(_) | Self::Frozen(_) | Self::Dark(..) => BTreeSet::new(),
         }
     }
 }

@@ -10,6 +10,11 @@ mod create;
 mod endpoint_change;
 mod external;
 mod figure;
+mod l2_asker;
+mod l2_capture;
+mod l2_failover;
+mod l2_load;
+mod l2_questions;
 mod latency;
 mod memory;
 mod population;
@@ -20,8 +25,9 @@ mod stage;
 mod usage;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use daymark_tests::Result;
@@ -40,6 +46,9 @@ struct Arguments {
     /// A twentieth of the objects: shows that everything works, not how fast it is.
     #[arg(long)]
     quick: bool,
+    /// How often the node that answers for an address goes, in each of the ways that the budget names: 200, or 10 when quick.
+    #[arg(long)]
+    tries: Option<usize>,
 }
 
 /// What this program is beside the measurement itself.
@@ -56,6 +65,26 @@ enum Role {
     /// Writes down when which rule came; part of a measurement.
     #[command(hide = true)]
     Rules,
+    /// A client that asks again and again; part of a measurement.
+    #[command(hide = true)]
+    Asker {
+        /// Whom it asks.
+        target: SocketAddr,
+        /// The time between two requests, in milliseconds.
+        pause: u64,
+        /// The time that a request has, in milliseconds.
+        limit: u64,
+    },
+    /// Sends frames at a high pace; part of a measurement.
+    #[command(hide = true)]
+    Questions {
+        /// The frames.
+        file: PathBuf,
+        /// How many in each millisecond.
+        each: usize,
+        /// For how long.
+        milliseconds: usize,
+    },
 }
 
 /// A measurement.
@@ -75,6 +104,12 @@ enum Row {
     SpeakerStart,
     /// Memory, CPU and writes of processes that have nothing to do.
     Memory,
+    /// The node that answers for an address goes, until another answers and clients are served.
+    L2Failover,
+    /// Half of all addresses on one node: its answers under load, and until another node has them all.
+    L2Load,
+    /// Memory and CPU of speakers that answer for all addresses, when nothing happens.
+    L2Idle,
 }
 
 impl Row {
@@ -99,11 +134,17 @@ impl Asked {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { role, only, quick } = Arguments::parse();
+    let Arguments { role, only, quick, tries } = Arguments::parse();
     exit(match role {
         Some(Role::Collector { listen, asn }) => collector::serve(listen, asn),
         Some(Role::Rules) => rules::serve(),
-        None => bench(&Asked(only), Size::new(quick)).await,
+        Some(Role::Asker { target, pause, limit }) => {
+            l2_asker::serve(target, Duration::from_millis(pause), Duration::from_millis(limit)).await
+        }
+        Some(Role::Questions { file, each, milliseconds }) => {
+            l2_questions::serve(&file, each, milliseconds).await
+        }
+        None => bench(&Asked(only), Size::new(quick, tries)).await,
     })
 }
 
@@ -133,6 +174,13 @@ async fn bench(asked: &Asked, size: Size) -> Result<()> {
     }
     if asked.wants_one_of(&[Row::Assign, Row::EndpointChange, Row::SpeakerStart, Row::Memory]) {
         stage::full(&mut book, asked, size, &mut failed).await;
+    }
+    if asked.wants(Row::L2Failover) {
+        progress("the node that answers goes: 3 nodes, a client on their LAN");
+        note(&mut failed, Row::L2Failover, l2_failover::run(&mut book, size.tries).await);
+    }
+    if asked.wants_one_of(&[Row::L2Load, Row::L2Idle]) {
+        l2_load::run(&mut book, asked, size, &mut failed).await;
     }
     book.print();
     eprintln!("bench: {:.0} s; the figures are in {}", begin.elapsed().as_secs_f64(), book.path().display());

@@ -27,11 +27,14 @@ pub struct Size {
     pub settled_seconds: u64,
     /// Routes that are fed into a router.
     pub routes: u32,
+    /// How often a node goes, in each way.
+    pub tries: usize,
 }
 
 impl Size {
-    /// The whole size, or a twentieth.
-    pub fn new(quick: bool) -> Self {
+    /// The whole size, or a twentieth; `tries` when they are not to follow from that.
+    pub fn new(quick: bool, tries: Option<usize>) -> Self {
+        let tries = tries.unwrap_or(if quick { 10 } else { 200 });
         if quick {
             Self {
                 services: 500,
@@ -42,6 +45,7 @@ impl Size {
                 starts: 2,
                 settled_seconds: 10,
                 routes: 5_000,
+                tries,
             }
         } else {
             Self {
@@ -53,6 +57,7 @@ impl Size {
                 starts: 3,
                 settled_seconds: 30,
                 routes: 100_000,
+                tries,
             }
         }
     }
