@@ -49,4 +49,9 @@ trap 'rm -f "$output"' EXIT
 status=0
 "${test_command[@]}" --test-threads="$jobs" 2>&1 | tee "$output" || status=$?
 names '^test [^ ]+ \\.\\.\\. ' <"$output" | compare "the tests that ran"
+
+# Layer 2 once more, on hosts and switches as they are elsewhere.
+echo "lab tests: layer 2 with duplicate address detection, multicast snooping and a host firewall" >&2
+LAB_ENVIRONMENT="kernel-dad snooping host-firewall" cargo test -p daymark-tests --features lab --test l2_basic --test l2_moves \
+    --no-fail-fast -- --test-threads="$jobs" || status=$?
 exit "$status"
