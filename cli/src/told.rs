@@ -3,22 +3,11 @@
 
 use std::net::IpAddr;
 
+use daymark_config::crd::{lenient, lenient_list};
 use daymark_l2::node::NotAnswering;
 use daymark_model::{Interface, MacAddr};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
-
-/// Reads what fits; anything else counts as absent.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
-}
-
-/// Reads a list, leaving out items that do not fit.
-fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    let Value::Array(items) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
-    Ok(items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect())
-}
 
 /// Layer 2 of a speaker: `/debug/l2`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

@@ -7,30 +7,20 @@ use std::time::Duration;
 
 use daymark_kube::lease::Tenure;
 use daymark_kube::pump::PumpContext;
-use daymark_kube::slim::Meta;
-use daymark_kube::{CallError, Check, Health, Key, Kind, Object, Pump, Update, within};
+use daymark_kube::slim::{MeshSecret, Soundness};
+use daymark_kube::{CallError, Check, Health, Pump, Update, within};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use ring::rand::{SecureRandom, SystemRandom};
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::NAME;
 use crate::writer::DEADLINE;
 
-/// The name of the Secret.
-pub const SECRET: &str = "daymark-mesh";
-/// Where the key is in its data.
-pub const KEY: &str = "key";
-/// Where another key may be that is understood too, while keys are changed.
-pub const PREVIOUS: &str = "previous";
-/// The length of the key in bytes.
-pub const KEY_LENGTH: usize = 32;
 /// The check in `/readyz`.
 const CHECK: &str = "mesh-key";
 /// How long after a refusal it is tried again.
@@ -38,54 +28,10 @@ const RETRY: Duration = Duration::from_secs(60);
 /// How often it is looked whether the Lease was renewed, when there is no time left for a write.
 const RENEWAL_WAIT: Duration = Duration::from_millis(100);
 const BACKLOG: usize = 16;
-
-/// The Secret as it is watched: whether it has a key, not the key.
-#[derive(Debug, Deserialize)]
-struct MeshSecret {
-    #[serde(default)]
-    metadata: Meta,
-    #[serde(default, deserialize_with = "soundness")]
-    data: Soundness,
-}
-
-impl Object for MeshSecret {
-    fn kind() -> Kind {
-        Kind { name: "Secret".into(), group: "".into(), version: "v1".into(), plural: "secrets".into() }
-    }
-
-    fn key(&self) -> Key {
-        self.metadata.key()
-    }
-
-    fn resource_version(&self) -> Option<&str> {
-        self.metadata.resource_version.as_deref()
-    }
-}
-
-/// What can be said of a key without keeping it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Soundness {
-    /// There is none.
-    #[default]
-    Missing,
-    /// It has another length.
-    WrongLength,
-    /// It can be used.
-    Sound,
-}
-
-fn soundness<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Soundness, D::Error> {
-    let data = Option::<Value>::deserialize(deserializer)?.unwrap_or_default();
-    let is_key = |value: &Value| {
-        let bytes = serde_json::from_value::<ByteString>(value.clone());
-        bytes.is_ok_and(|bytes| bytes.0.len() == KEY_LENGTH)
-    };
-    Ok(match (data.get(KEY).map(is_key), data.get(PREVIOUS).map(is_key)) {
-        (None, _) => Soundness::Missing,
-        (Some(true), None | Some(true)) => Soundness::Sound,
-        (Some(_), _) => Soundness::WrongLength,
-    })
-}
+const SECRET: &str = MeshSecret::NAME;
+const KEY: &str = MeshSecret::KEY;
+const PREVIOUS: &str = MeshSecret::PREVIOUS;
+const KEY_LENGTH: usize = MeshSecret::KEY_LENGTH;
 
 /// Whether the Secret is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +99,7 @@ impl MeshKey {
         let (to, mut updates) = mpsc::channel(BACKLOG);
         let pump = Pump::<MeshSecret>::new(context).optional().most_recent();
         let pump = pump.namespaced(&self.namespace).fields(&format!("metadata.name={SECRET}"));
-        tokio::spawn(pump.run(|secret| Some(secret.data), |update| update, to));
+        tokio::spawn(pump.run(|secret| Some(secret.soundness()), |update| update, to));
         let mut presence = Presence::Unknown;
         let mut retry = None;
         loop {
@@ -236,12 +182,13 @@ impl MeshKey {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use daymark_kube::Key;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn read(object: Value) -> Soundness {
-        serde_json::from_value::<MeshSecret>(object).unwrap().data
+        serde_json::from_value::<MeshSecret>(object).unwrap().soundness()
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Instant;
 use daymark_config::crd::{AddressPool, Announcement, BgpNeighbor, Speaker};
 use daymark_config::native::{self, SpeakerSettings};
 use daymark_kube::pump::PumpContext;
+use daymark_kube::slim::MeshSecret;
 use daymark_kube::{Key, Pump, Unreadable, Update, slim, views};
 use daymark_l2::mesh::MeshKeys;
 use daymark_model::NodeName;
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::index;
 use crate::introspection::Question;
-use crate::mesh_key::{self, MeshSecret};
+use crate::mesh_key;
 use crate::netlink::HostNetwork;
 use crate::status::Problem;
 
@@ -136,7 +137,7 @@ pub fn start(context: &PumpContext, node: &NodeName, namespace: &str, to: &mpsc:
         |update| Input::Speaker { at: Instant::now(), update },
         to.clone(),
     ));
-    let named = format!("metadata.name={}", mesh_key::SECRET);
+    let named = format!("metadata.name={}", MeshSecret::NAME);
     let secret = Pump::<MeshSecret>::new(context).optional().namespaced(namespace).fields(&named);
     tokio::spawn(secret.run_with_unreadable(
         |object| Some(mesh_key::keys(&object)),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use daymark_kube::slim::{MeshSecret, Soundness};
 use daymark_kube::views;
-use k8s_openapi::ByteString;
 use serde_json::Value;
 
 use super::facts::{
@@ -20,7 +20,6 @@ use crate::speakers::{self, Target};
 
 /// The most addresses whose answerer is looked for.
 const MAX_PROBED: usize = 256;
-const KEY_LENGTH: usize = 32;
 /// How long the kernel may take to confirm an old entry of its neighbor table, or to give it up.
 const DOUBT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(250);
@@ -50,7 +49,7 @@ async fn of_cluster(cluster: &Cluster) -> Known<ClusterFacts> {
         cluster.nodes(),
         cluster.speakers(),
         cluster.announcements(),
-        cluster.get(&cluster.namespace, "secrets", "daymark-mesh"),
+        cluster.get(&cluster.namespace, "secrets", MeshSecret::NAME),
         cluster.get("kube-system", "configmaps", "kube-proxy"),
     );
     let services = services.map_err(|error| format!("Services cannot be listed: {error}"))?;
@@ -76,16 +75,9 @@ async fn of_cluster(cluster: &Cluster) -> Known<ClusterFacts> {
 
 fn mesh_key(secret: Option<&Value>) -> MeshKey {
     let Some(secret) = secret else { return MeshKey::Missing };
-    let sound = |name: &str| {
-        let bytes = secret.get("data")?.get(name)?;
-        Some(
-            serde_json::from_value::<ByteString>(bytes.clone())
-                .is_ok_and(|bytes| bytes.0.len() == KEY_LENGTH),
-        )
-    };
-    match (sound("key"), sound("previous")) {
-        (Some(true), None | Some(true)) => MeshKey::Sound,
-        (None | Some(_), _) => MeshKey::Unusable,
+    match serde_json::from_value::<MeshSecret>(secret.clone()).map(|secret| secret.soundness()) {
+        Ok(Soundness::Sound) => MeshKey::Sound,
+        Ok(Soundness::Missing | Soundness::WrongLength) | Err(_) => MeshKey::Unusable,
     }
 }
 
@@ -184,6 +176,7 @@ fn peers(nodes: &BTreeMap<String, Vec<IpAddr>>, me: &str) -> Vec<(String, IpAddr
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::ByteString;
     use serde_json::json;
 
     use super::*;

@@ -41,7 +41,7 @@ pub use selector::{LabelSelector, Requirement, RequirementOperator};
 pub use speaker::{
     Speaker, SpeakerAddress, SpeakerL2, SpeakerProblem, SpeakerSession, SpeakerSpec, SpeakerStatus,
 };
-pub use status::HasStatus;
+pub use status::{HasStatus, lenient, lenient_list};
 
 /// The API group.
 pub const GROUP: &str = "daymark.dev";

@@ -32,14 +32,14 @@ macro_rules! has_status {
 pub(super) use has_status;
 
 /// Reads a status field; what cannot be read counts as absent, since whoever wrote it writes it again.
-pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
+pub fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
 /// Reads the items of a list of a status that can be read.
-pub(super) fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+pub fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     let Value::Array(items) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };

@@ -4,12 +4,14 @@
 //! then nothing of that kind can be read any more. These read whatever has the right JSON shape.
 
 mod endpoint_slice;
+mod mesh_secret;
 mod meta;
 mod namespace;
 mod node;
 mod service;
 
 pub use endpoint_slice::{Endpoint, EndpointConditions, EndpointSlice};
+pub use mesh_secret::{MeshSecret, Soundness};
 pub use meta::{Condition, Meta, Writer, lenient_list};
 pub use namespace::Namespace;
 pub use node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint};
