@@ -22,4 +22,5 @@ pub mod segments;
 pub mod sessions;
 pub mod status;
 mod sys;
+pub mod wall_clock;
 pub mod watches;

@@ -4,7 +4,7 @@
 //! what they see comes back the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use daymark_announce::{GateSettings, ProxyStanding};
 use daymark_kube::{Check, Health, Update};
@@ -24,6 +24,7 @@ use crate::segments::{self, News, Segments};
 use crate::sessions::{self, Routers, Steady};
 use crate::status::{Problem, Report};
 use crate::sys::memory;
+use crate::wall_clock;
 use crate::watches::{Input, Rejected, SpeakerWord};
 
 /// How many inputs are taken in one turn: sessions are told once per turn.
@@ -130,7 +131,10 @@ impl Owner {
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
             let now = Instant::now();
-            self.index.handle(now, index::Update::ApiStale(self.health.cut_off_for() > STALE), &mut out);
+            let stale = self.health.cut_off_for() > STALE;
+            if stale != self.index.api_stale() {
+                self.index.handle(now, index::Update::ApiStale(stale), &mut out);
+            }
             if self.index.next_deadline().is_some_and(|at| at <= now) {
                 self.index.tick(now, &mut out);
             }
@@ -279,8 +283,7 @@ impl Owner {
     fn synced(&mut self) {
         self.wires.bgp.synced();
         self.health.set(SYNC_CHECK, Check::Good);
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.metrics.synced_at.set(since_epoch.as_secs_f64());
+        self.metrics.synced_at.set(wall_clock::since_epoch().as_secs_f64());
         info!(node = %self.node, "all caches are complete: announcing");
     }
 

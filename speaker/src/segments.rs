@@ -192,10 +192,9 @@ impl Segments {
     }
 
     fn conflicts(&self) -> impl Iterator<Item = AddressConflict> {
-        let network = self.config.networks.borrow().clone();
-        self.conflicts.iter().map(move |((address, interface), mac)| AddressConflict {
+        self.conflicts.iter().map(|((address, interface), mac)| AddressConflict {
             address: *address,
-            interface: interface_name(&network, *interface),
+            interface: interface_name(&self.config.networks.borrow(), *interface),
             mac: *mac,
         })
     }

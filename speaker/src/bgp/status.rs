@@ -1,10 +1,12 @@
 //! What the driver publishes.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use daymark_bgp::{RouteCounts, RouteProblem, SessionError, SessionState, SessionStatus};
 use daymark_model::{Asn, Family, NeighborName, Reason, RouterId, Timestamp};
+
+use crate::wall_clock;
 
 /// All that is to be told, as of now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,9 +96,7 @@ fn remember(known: &mut Option<(Instant, Timestamp)>, at: Instant) -> Timestamp 
     match known {
         Some((instant, timestamp)) if *instant == at => *timestamp,
         Some(_) | None => {
-            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let now = Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX));
-            let timestamp = now - at.elapsed();
+            let timestamp = wall_clock::now() - at.elapsed();
             *known = Some((at, timestamp));
             timestamp
         }

@@ -146,6 +146,11 @@ impl Index {
         &self.settings
     }
 
+    /// Whether it was last told that nothing has been heard from the API server for long.
+    pub fn api_stale(&self) -> bool {
+        self.segments.api_stale
+    }
+
     /// Whether all that was there at the start has been decided.
     pub fn is_synced(&self) -> bool {
         self.synced

@@ -8,7 +8,7 @@ mod proxy_metrics;
 mod schedule;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use daymark_announce::{Observation, Probes};
 use daymark_model::Family;
@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use proxy_metrics::ProxyMetrics;
 use schedule::{Question, Schedule};
+
+use crate::wall_clock;
 
 /// How many questions may be open at once.
 const MAX_OPEN: usize = 16;
@@ -127,7 +129,7 @@ async fn ask(endpoints: ProxyEndpoints, question: Question) -> (Question, Answer
             Answer::ProxyHealth { asked, status: http::status(endpoints.health, "/healthz").await.ok() }
         }
         Question::ProxyMetrics => {
-            let asked_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let asked_at = wall_clock::since_epoch();
             let metrics = proxy_metrics(endpoints.metrics).await.unwrap_or_default();
             let (v4, v6) = (metrics.of(Family::V4), metrics.of(Family::V6));
             Answer::Evidence(Observation::ProxySync { asked, asked_at, v4, v6 })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use daymark_config::crd::SpeakerStatus;
 use daymark_model::{InterfaceIndex, Timestamp};
@@ -15,6 +15,7 @@ use crate::l2::{L2Handle, Problem};
 use crate::metrics::Metrics;
 use crate::netlink::HostNetwork;
 use crate::status::{Owned, OwnedAddress};
+use crate::wall_clock;
 
 /// The least time between two looks at the status for metrics, and between two lines about addresses.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -84,7 +85,7 @@ impl Observer {
         match event {
             L2Event::Took { address, interface, cause } => {
                 self.metrics.l2.taken(cause.code());
-                self.owned.insert((address, interface), now());
+                self.owned.insert((address, interface), wall_clock::now());
                 debug!(%address, %interface, %cause, "answering");
                 self.moved.entry((true, interface, cause.to_string())).or_default().push(address);
             }
@@ -213,9 +214,4 @@ impl Observer {
     fn mesh(&self, interface: Option<InterfaceIndex>) -> String {
         interface.map_or_else(|| NODE_NETWORK.to_owned(), |interface| self.name(interface))
     }
-}
-
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

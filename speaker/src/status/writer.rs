@@ -1,11 +1,11 @@
 //! Writes the Speaker's status: on semantic change only, and seldom.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use daymark_config::crd::{Speaker, SpeakerSpec, SpeakerStatus};
 use daymark_kube::{CallError, within};
-use daymark_model::{NodeName, Timestamp};
+use daymark_model::NodeName;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use prometheus_client::metrics::counter::Counter;
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::pace::Pace;
 use super::{Report, render};
+use crate::wall_clock;
 
 const CALL: Duration = Duration::from_secs(5);
 /// How long the last write may hold up the end of the process.
@@ -94,12 +95,13 @@ impl Writer {
     fn is_current(&mut self) -> bool {
         let report = self.reports.borrow_and_update();
         let Some(report) = report.as_ref() else { return true };
-        self.deletions == Some(report.deletions) && render(report, &self.written, now()) == self.written
+        self.deletions == Some(report.deletions)
+            && render(report, &self.written, wall_clock::now()) == self.written
     }
 
     async fn write(&mut self, limit: Duration) {
         let Some(report) = self.reports.borrow_and_update().clone() else { return };
-        let status = render(&report, &self.written, now());
+        let status = render(&report, &self.written, wall_clock::now());
         if self.deletions == Some(report.deletions) && status == self.written {
             return;
         }
@@ -153,11 +155,6 @@ impl Writer {
             Err(error) => Err(error),
         }
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A number that differs between processes and calls: the standard library seeds each hasher anew.
