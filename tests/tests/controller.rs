@@ -6,7 +6,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use common::{SOON, addresses, service};
+use common::{SOON, addresses, service, versions};
 use daymark_tests::{Lab, Result, ensure, stays, wait_for};
 use serde_json::Value;
 
@@ -21,30 +21,6 @@ async fn lab(name: &str) -> Result<Lab> {
     let lab = Lab::builder(name).nodes(1).clients(0).start().await?;
     lab.apply(POOL).await?;
     Ok(lab)
-}
-
-/// Every object that Daymark may write, except the Lease: its path and resourceVersion.
-async fn versions(lab: &Lab) -> Result<BTreeMap<String, String>> {
-    let mut found = BTreeMap::new();
-    for path in [
-        "/api/v1/services",
-        "/api/v1/nodes",
-        "/api/v1/namespaces",
-        "/apis/daymark.dev/v1alpha1/addresspools",
-        "/apis/daymark.dev/v1alpha1/addressclaims",
-        "/apis/daymark.dev/v1alpha1/announcements",
-        "/apis/daymark.dev/v1alpha1/bgpneighbors",
-        "/apis/daymark.dev/v1alpha1/loadbalancerprofiles",
-        "/apis/events.k8s.io/v1/events",
-    ] {
-        let list: Value = serde_json::from_str(&lab.raw(path).await?)?;
-        for item in list["items"].as_array().into_iter().flatten() {
-            let meta = &item["metadata"];
-            let key = format!("{path}/{}/{}", meta["namespace"].as_str().unwrap_or(""), meta["name"]);
-            found.insert(key, meta["resourceVersion"].to_string());
-        }
-    }
-    Ok(found)
 }
 
 /// Who holds the Lease.
@@ -101,16 +77,7 @@ async fn a_restart_moves_and_writes_nothing() -> Result<()> {
         addresses(&lab, &format!("s{i}"), 2).await?;
     }
     // Counts of pools are written at a pace of their own: wait until nothing changes any more.
-    let mut before = versions(&lab).await?;
-    wait_for("nothing to be written any more", Duration::from_secs(60), async || {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let now = versions(&lab).await?;
-        let same = now == before;
-        before = now;
-        ensure!(same, "objects still change");
-        Ok(())
-    })
-    .await?;
+    let before = common::settled(&lab, Duration::from_secs(3), Duration::from_secs(60)).await?;
     controller.kill().await?;
     lab.start_controller("b").await?;
     wait_for("b to lead", SOON, async || {

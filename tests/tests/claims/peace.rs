@@ -6,7 +6,9 @@ use std::time::Duration;
 use daymark_tests::{Lab, Result, ensure, stays, wait_for};
 use serde_json::{Value, json};
 
-use crate::common::{SOON, addresses, annotated_service, assigned_condition, get, refused, service, shown};
+use crate::common::{
+    SOON, addresses, annotated_service, assigned_condition, get, refused, service, settled, shown, versions,
+};
 use crate::steps::{claim, ingress, ip, lab, pool, says, write_status};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,32 +69,6 @@ async fn a_rival_is_named_and_there_is_no_war() -> Result<()> {
     lab.finish().await
 }
 
-/// The resource version of every object that Daymark may write, except the Lease.
-async fn versions(lab: &Lab) -> Result<BTreeMap<String, String>> {
-    const PATHS: [&str; 9] = [
-        "/api/v1/services",
-        "/api/v1/nodes",
-        "/apis/daymark.dev/v1alpha1/addresspools",
-        "/apis/daymark.dev/v1alpha1/addressclaims",
-        "/apis/daymark.dev/v1alpha1/announcements",
-        "/apis/daymark.dev/v1alpha1/bgpneighbors",
-        "/apis/daymark.dev/v1alpha1/loadbalancerprofiles",
-        "/apis/daymark.dev/v1alpha1/speakers",
-        "/apis/events.k8s.io/v1/events",
-    ];
-    let mut found = BTreeMap::new();
-    for path in PATHS {
-        let list: Value = serde_json::from_str(&lab.raw(path).await?)?;
-        for item in list["items"].as_array().into_iter().flatten() {
-            found.insert(
-                format!("{path}/{}", item["metadata"]["name"]),
-                item["metadata"]["resourceVersion"].to_string(),
-            );
-        }
-    }
-    Ok(found)
-}
-
 async fn unchanged(lab: &Lab, time: Duration, before: &BTreeMap<String, String>) -> Result<()> {
     stays("every object as it is", time, async || {
         let now = versions(lab).await?;
@@ -151,16 +127,7 @@ spec: {address: 10.20.0.1, asn: 65001, localAsn: 64512}
     })
     .await?;
     let second = lab.start_controller("b").await?;
-    let mut before = versions(&lab).await?;
-    wait_for("nothing to be written any more", Duration::from_secs(90), async || {
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        let now = versions(&lab).await?;
-        let same = now == before;
-        before = now;
-        ensure!(same, "objects still change");
-        Ok(())
-    })
-    .await?;
+    let before = settled(&lab, Duration::from_secs(6), Duration::from_secs(90)).await?;
     let said = first.log_text().lines().count();
     unchanged(&lab, Duration::from_secs(30), &before).await?;
     assert_eq!(first.log_text().lines().count(), said, "a settled controller is silent");

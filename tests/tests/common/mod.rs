@@ -3,7 +3,7 @@
 
 pub mod l2;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -174,4 +174,44 @@ pub async fn sessions_up(lab: &Lab) -> Result<()> {
         .await?;
     }
     Ok(())
+}
+
+/// Every object that Daymark may write, except the Lease: its path and resourceVersion.
+pub async fn versions(lab: &Lab) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for path in [
+        "/api/v1/services",
+        "/api/v1/nodes",
+        "/api/v1/namespaces",
+        "/apis/daymark.dev/v1alpha1/addresspools",
+        "/apis/daymark.dev/v1alpha1/addressclaims",
+        "/apis/daymark.dev/v1alpha1/announcements",
+        "/apis/daymark.dev/v1alpha1/bgpneighbors",
+        "/apis/daymark.dev/v1alpha1/loadbalancerprofiles",
+        "/apis/daymark.dev/v1alpha1/speakers",
+        "/apis/events.k8s.io/v1/events",
+    ] {
+        let list: Value = serde_json::from_str(&lab.raw(path).await?)?;
+        for item in list["items"].as_array().into_iter().flatten() {
+            let meta = &item["metadata"];
+            let key = format!("{path}/{}/{}", meta["namespace"].as_str().unwrap_or(""), meta["name"]);
+            found.insert(key, meta["resourceVersion"].to_string());
+        }
+    }
+    Ok(found)
+}
+
+/// Waits until nothing has been written for `pause`; the [`versions`] are those that stay.
+pub async fn settled(lab: &Lab, pause: Duration, deadline: Duration) -> Result<BTreeMap<String, String>> {
+    let mut before = versions(lab).await?;
+    wait_for("nothing to be written any more", deadline, async || {
+        tokio::time::sleep(pause).await;
+        let now = versions(lab).await?;
+        let same = now == before;
+        before = now;
+        ensure!(same, "objects still change");
+        Ok(())
+    })
+    .await?;
+    Ok(before)
 }

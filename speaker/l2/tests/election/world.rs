@@ -173,20 +173,15 @@ impl World {
 
     /// The node is dark from now on.
     pub fn kill(&mut self, id: MemberId) {
-        let node = self.nodes.get_mut(&id).unwrap();
-        node.alive = false;
-        node.owned.clear();
-        node.probes.clear();
-        let life = node.life;
-        self.check_doubles();
-        for other in self.living() {
-            let after = self.between(self.detection);
-            self.push(after, Event::Gone(other, id, Gone::Died, life));
-        }
+        self.end(id, Gone::Died, self.detection);
     }
 
     /// The node says goodbye, having handed everything over or not.
     pub fn say_goodbye(&mut self, id: MemberId) {
+        self.end(id, Gone::Left, (ms(2), ms(50)));
+    }
+
+    fn end(&mut self, id: MemberId, how: Gone, known_after: (Duration, Duration)) {
         let node = self.nodes.get_mut(&id).unwrap();
         node.alive = false;
         node.owned.clear();
@@ -194,8 +189,8 @@ impl World {
         let life = node.life;
         self.check_doubles();
         for other in self.living() {
-            let after = self.between((ms(2), ms(50)));
-            self.push(after, Event::Gone(other, id, Gone::Left, life));
+            let after = self.between(known_after);
+            self.push(after, Event::Gone(other, id, how, life));
         }
     }
 
