@@ -64,7 +64,10 @@ pub fn of_announcement(
 
 /// The names in `profile` that are not among `pools`.
 pub fn of_profile(profile: &LoadBalancerProfile, pools: &BTreeSet<PoolName>) -> Vec<UnresolvedRef> {
-    let ProfileTarget::Pool { pools: named } = &profile.target;
+    let named = match &profile.target {
+        ProfileTarget::Pool { pools } => &pools[..],
+        ProfileTarget::Aws(_) => &[],
+    };
     let absent = named.iter().filter(|pool| !pools.contains(*pool));
     absent.map(|pool| UnresolvedRef::Pool { field: "spec.pool.pools", pool: pool.clone() }).collect()
 }

@@ -6,9 +6,11 @@
 
 pub mod address;
 pub mod announcement;
+pub mod aws;
 pub mod bgp;
 pub mod claim;
 pub mod interface;
+pub mod inventory;
 pub mod name;
 pub mod neighbor;
 pub mod pool;
@@ -23,11 +25,13 @@ pub use announcement::{
     Announcement, AnnouncementTarget, BgpAnnouncement, Failback, InterfacePattern, L2Announcement,
     PreferredNodes, TimingProfile,
 };
+pub use aws::AwsProfile;
 pub use bgp::{
     Asn, Community, CommunityError, ExtendedCommunity, LargeCommunity, RouterId, StandardCommunity,
 };
 pub use claim::{Claim, ClaimState, Holder};
 pub use interface::{Interface, InterfaceIndex, MacAddr, MacAddrError};
+pub use inventory::{Inventory, Ownership, Phase, Resource, ResourceKey};
 pub use name::{
     AnnouncementName, Name, NamespaceName, NeighborName, NodeName, PoolName, ProfileName, ServiceKey,
     ServiceName, Uid,

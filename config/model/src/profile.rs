@@ -1,5 +1,6 @@
 //! Profiles: who serves a `loadBalancerClass`, with which defaults.
 
+use crate::aws::AwsProfile;
 use crate::name::{PoolName, ProfileName};
 use crate::time::Timestamp;
 
@@ -27,6 +28,8 @@ pub enum ProfileTarget {
         /// ones.
         pools: Vec<PoolName>,
     },
+    /// Network Load Balancers of AWS.
+    Aws(Box<AwsProfile>),
 }
 
 impl LoadBalancerProfile {

@@ -57,8 +57,13 @@ impl ProfileTable {
         table
     }
 
-    /// The profile of a Service with this class; `None` = not ours.
+    /// The profile that gives a Service with this class addresses from pools; `None` = not ours.
     pub fn profile_for(&self, class: Option<&str>) -> Option<&LoadBalancerProfile> {
+        self.any_profile_for(class).filter(|profile| matches!(profile.target, ProfileTarget::Pool { .. }))
+    }
+
+    /// The profile of a Service with this class, whoever gives it addresses.
+    pub fn any_profile_for(&self, class: Option<&str>) -> Option<&LoadBalancerProfile> {
         match class {
             Some(class) => self.by_class.get(class),
             None => self.default.as_ref(),
@@ -83,5 +88,6 @@ fn conflict(
 pub fn default_pools(profile: &LoadBalancerProfile) -> &[PoolName] {
     match &profile.target {
         ProfileTarget::Pool { pools } => pools,
+        ProfileTarget::Aws(_) => &[],
     }
 }

@@ -1,0 +1,20 @@
+//! Network Load Balancers of AWS for Services.
+//!
+//! | module | about |
+//! |---|---|
+//! | [`api`] | what Daymark asks of AWS, as plain values |
+//! | [`model`] | what a load balancer should be: from Services, annotations and a profile |
+//! | [`naming`] | names and tags of what is made |
+//! | [`observe`] | what there is |
+//! | [`plan`] | what has to be done: pure |
+//! | [`apply`] | one operation, once or again |
+//! | [`cloud`] | all of it behind [`daymark_providers::Cloud`] |
+//! | [`pace`] | call classes and their token buckets, batched describes |
+//! | [`orphans`] | what is tagged with this cluster and accounted for by nobody |
+//! | [`sdk`] | the real thing, with the feature `sdk` |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod api;
+pub mod model;
+pub mod naming;

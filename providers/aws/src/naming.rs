@@ -1,0 +1,105 @@
+//! Names and tags of what is made, and the words of the inventory.
+//!
+//! A name is a function of its owner and generation, so that what a lost answer left behind is found by it. AWS allows 32
+//! letters, digits and hyphens for load balancers and target groups.
+
+use daymark_model::ResourceKey;
+use daymark_providers::text::{alphanumeric, short_hash};
+
+use crate::api::Tags;
+
+/// Kinds of resources in the inventory.
+pub mod kind {
+    /// A network load balancer; role [`super::LOAD_BALANCER_ROLE`].
+    pub const LOAD_BALANCER: &str = "LoadBalancer";
+    /// A listener; the role is its port. Its generation is its load balancer's.
+    pub const LISTENER: &str = "Listener";
+    /// A target group; the role is `SERVICE/PROTOCOL-PORT`, in small letters.
+    pub const TARGET_GROUP: &str = "TargetGroup";
+    /// A security group; role [`super::FRONTEND_ROLE`] or [`super::BACKEND_ROLE`].
+    pub const SECURITY_GROUP: &str = "SecurityGroup";
+    /// Our rules in a security group of the nodes; the role is that group's id.
+    pub const NODE_RULES: &str = "NodeRules";
+}
+
+/// The one role of load balancers.
+pub const LOAD_BALANCER_ROLE: &str = "nlb";
+/// The security group that says which clients may come.
+pub const FRONTEND_ROLE: &str = "frontend";
+/// The security group that nodes let in: one for all load balancers of a profile.
+pub const BACKEND_ROLE: &str = "backend";
+
+/// Keys of tags.
+pub mod tag {
+    /// The cluster: its name.
+    pub const CLUSTER: &str = "daymark.dev/cluster";
+    /// The CloudLoadBalancer: `NAMESPACE/NAME`.
+    pub const OWNER: &str = "daymark.dev/owner";
+    /// The CloudLoadBalancer's identity.
+    pub const UID: &str = "daymark.dev/uid";
+    /// What the resource is for.
+    pub const ROLE: &str = "daymark.dev/role";
+}
+
+/// On whose behalf resources are made: one CloudLoadBalancer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The CloudLoadBalancer's namespace.
+    pub namespace: String,
+    /// The CloudLoadBalancer's name.
+    pub name: String,
+    /// What tells it from a later one of that name: the Service's UID, or the group's first.
+    pub uid: String,
+}
+
+impl Owner {
+    /// The tags of what is made for it.
+    pub fn tags(&self, role: &str) -> Tags {
+        let tags = [
+            (tag::CLUSTER, self.cluster.clone()),
+            (tag::OWNER, format!("{}/{}", self.namespace, self.name)),
+            (tag::UID, self.uid.clone()),
+            (tag::ROLE, role.to_owned()),
+        ];
+        tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// Whether `tags` say that a resource is its own.
+    pub fn owns(&self, tags: &Tags) -> bool {
+        let says = |key, value: &str| tags.get(key).is_some_and(|tag| tag == value);
+        says(tag::CLUSTER, &self.cluster) && says(tag::UID, &self.uid)
+    }
+
+    /// The name of the load balancer, target group or security group with this key.
+    pub fn resource_name(&self, key: &ResourceKey) -> String {
+        let generation = key.generation.to_string();
+        let parts =
+            [&*self.cluster, &self.namespace, &self.name, &self.uid, &key.kind, &key.role, &generation];
+        let (namespace, name) = (alphanumeric(&self.namespace, 8), alphanumeric(&self.name, 8));
+        format!("dm-{namespace}-{name}-{}", short_hash(parts, 10))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_and_tell_apart() {
+        let owner = |name: &str| Owner {
+            cluster: "c".into(),
+            namespace: "a-very-long-namespace".into(),
+            name: name.into(),
+            uid: "u".into(),
+        };
+        let key = |generation| ResourceKey::new(kind::TARGET_GROUP, "web/tcp-80", generation);
+        let name = owner("a-long-service").resource_name(&key(1));
+        assert_eq!(&name[..21], "dm-averylon-alongser-");
+        assert_eq!(name.len(), 31);
+        assert_ne!(name, owner("a-long-service").resource_name(&key(2)));
+        assert_ne!(name, owner("a-long-servicf").resource_name(&key(1)));
+        assert!(owner("a").owns(&owner("a").tags("x")));
+    }
+}

@@ -1,0 +1,1 @@
+//! How fast a cloud's API may be called.
