@@ -18,3 +18,5 @@
 pub mod api;
 pub mod model;
 pub mod naming;
+#[cfg(feature = "sdk")]
+pub mod sdk;

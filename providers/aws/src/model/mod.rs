@@ -1,4 +1,32 @@
 //! What a load balancer should be: from Services, annotations and a profile.
+//!
+//! | module | about |
+//! |---|---|
+//! | [`annotations`] | all keys, and where Daymark differs from the AWS Load Balancer Controller |
+//! | `written`, `value` | a Service's annotations over its profile's defaults, parsed |
+//! | `settings`, `security`, `attributes` | what is written about the load balancer as a whole |
+//! | `traffic`, `health`, `actions` | what is written about the ports of a Service |
+//! | `ports`, `targets`, `parts` | listeners and target groups of a Service |
+//! | `group` | several Services on one load balancer |
+//! | [`build`](fn@build) | all of it |
+//! | `options`, `claim` | Daymark's own annotations; whose a Service is |
+
+mod actions;
+pub mod annotations;
+mod attributes;
+mod build;
+mod claim;
+mod group;
+mod health;
+mod options;
+mod parts;
+mod ports;
+mod security;
+mod settings;
+mod targets;
+mod traffic;
+mod value;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,6 +40,10 @@ use crate::api::{
     Attributes, HealthCheck, IpAddressType, NlbProtocol, RuleProtocol, Scheme, Tags, Target, TargetType,
 };
 use crate::naming::Owner;
+
+pub use build::{Built, Subject, build, check_profile};
+pub use claim::{Claimant, ELSEWHERE, claimant, wanted_class};
+pub use options::{ServiceOptions, service_options};
 
 /// What one CloudLoadBalancer should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
