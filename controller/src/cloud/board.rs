@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use daymark_config::conditions::Verdict;
+use daymark_config::conditions::{Verdict, shortened};
 use daymark_config::crd::{CloudLoadBalancer, CloudLoadBalancerStatus, CloudPort};
 use daymark_config::names::condition::{PLAN_PENDING, PROVISIONED};
 use daymark_kube::slim::Meta;
-use daymark_kube::views::cloud::CloudService;
+use daymark_kube::views::cloud::{CloudService, ShownIngress};
 use daymark_kube::{Key, Object, status};
 use daymark_model::{ServiceKey, Uid};
 use daymark_pool::Ingress;
@@ -22,6 +22,8 @@ use super::object::{Objects, WriteError};
 use crate::NAME;
 use crate::writer::ingress_entry;
 
+/// How much of a message is written.
+const LONGEST: usize = 4096;
 /// Writes in flight.
 const WINDOW: usize = 16;
 /// How long after a failure a write is tried again.
@@ -172,7 +174,8 @@ impl Board {
                 break;
             }
             let in_turn = matches!(&id, Id::Object(key) if turning.contains(key));
-            if in_turn || self.in_flight.contains(&id) || self.not_before.get(&id).is_some_and(|at| now < *at) {
+            if in_turn || self.in_flight.contains(&id) || self.not_before.get(&id).is_some_and(|at| now < *at)
+            {
                 continue;
             }
             self.dirty.remove(&id);
@@ -192,12 +195,16 @@ impl Board {
     fn service_write(&self, key: &ServiceKey, index: &Index) -> Option<Write> {
         let said = self.services.get(key)?;
         let found = index.service(key).filter(|service| service.view.uid == said.uid)?;
-        let verdict_stands = found.condition.as_ref().is_some_and(|condition| {
-            condition.status == said.verdict.status
-                && condition.reason == said.verdict.reason
-                && condition.message == said.verdict.message
+        let message = shortened(&said.verdict.message, LONGEST);
+        let verdict_stands = found.provisioned.as_ref().is_some_and(|condition| {
+            condition.status.as_deref() == Some(said.verdict.status.as_str())
+                && condition.reason.as_deref() == Some(&said.verdict.reason)
+                && condition.message.as_deref() == Some(message)
         });
-        let ingress_stands = said.ingress.as_ref().is_none_or(|wanted| *wanted == found.ingress);
+        let ingress_stands = said.ingress.as_ref().is_none_or(|wanted| {
+            wanted.len() == found.ingress.len()
+                && wanted.iter().zip(&found.ingress).all(|(a, b)| is_shown(a, b))
+        });
         if verdict_stands && ingress_stands {
             return None;
         }
@@ -277,19 +284,28 @@ fn fields(status: &CloudLoadBalancerStatus) -> Map<String, Value> {
     fields
 }
 
+/// Whether a Service shows an entry as it is wanted.
+fn is_shown(wanted: &Ingress, shown: &ShownIngress) -> bool {
+    let ports = wanted.ports.iter().map(|port| (Some(i64::from(port.port)), Some(port.protocol.to_string())));
+    wanted.hostname == shown.hostname
+        && wanted.ip == shown.ip
+        && wanted.ip_mode == shown.ip_mode
+        && ports.eq(shown.ports.iter().map(|port| (port.port, port.protocol.clone())))
+}
+
 fn service_body(found: &CloudService, said: &Said) -> Value {
     let transition = found
-        .condition
+        .provisioned
         .as_ref()
-        .filter(|condition| condition.status == said.verdict.status)
-        .and_then(|condition| condition.last_transition_time)
+        .filter(|condition| condition.status.as_deref() == Some(said.verdict.status.as_str()))
+        .and_then(|condition| condition.last_transition_time.as_ref()?.parse().ok())
         .unwrap_or_else(jiff::Timestamp::now);
     let mut status = json!({
         "conditions": [{
             "type": PROVISIONED,
             "status": said.verdict.status.as_str(),
             "reason": said.verdict.reason,
-            "message": daymark_config::conditions::shortened(&said.verdict.message, 4096),
+            "message": shortened(&said.verdict.message, LONGEST),
             "lastTransitionTime": k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(transition),
         }],
     });

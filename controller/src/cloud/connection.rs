@@ -6,7 +6,7 @@ use std::sync::Arc;
 use daymark_aws::AwsCloud;
 use daymark_aws::api::{Api, ApiError, Request, Response};
 use daymark_aws::pace::Paced;
-use daymark_aws::sdk::{Sdk, Settings};
+use daymark_aws::sdk::{ConnectError, Sdk, Settings};
 use daymark_kube::lease::Tenure;
 use daymark_model::CloudPlace;
 use tokio::sync::Mutex;
@@ -63,7 +63,7 @@ impl Connections {
     ///
     /// # Errors
     /// When there is no region, or no TLS.
-    pub async fn to(&self, place: &CloudPlace) -> Result<Arc<Connection>, ApiError> {
+    pub async fn to(&self, place: &CloudPlace) -> Result<Arc<Connection>, ConnectError> {
         let CloudPlace { region, role_arn, endpoint, .. } = place.clone();
         let target = (region.clone(), role_arn.clone(), endpoint.clone());
         let mut open = self.open.lock().await;

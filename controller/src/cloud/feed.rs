@@ -3,23 +3,41 @@
 use daymark_config::{crd, native};
 use daymark_kube::pump::PumpContext;
 use daymark_kube::slim::{CloudEndpointSlice, Node, Service};
-use daymark_kube::views::cloud::{self, CloudService, SliceView};
+use daymark_kube::views::cloud::{self, CloudService, CloudSlice};
 use daymark_kube::{Pump, Update};
 use daymark_model::LoadBalancerProfile;
-use daymark_providers::view::NodeView;
+use daymark_providers::view::{NodeView, ServiceView};
 use tokio::sync::mpsc;
 
 use super::object::CloudObject;
+
+/// What is kept of a Service.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// It is or was a load balancer.
+    Balancer(Box<CloudService>),
+    /// Another may name it as a further backend.
+    Backend(Box<ServiceView>),
+}
+
+impl Seen {
+    fn of(service: &Service) -> Self {
+        match cloud::service(service) {
+            Some(balancer) => Self::Balancer(Box::new(balancer)),
+            None => Self::Backend(Box::new(cloud::view(service))),
+        }
+    }
+}
 
 /// What the watches tell the owner.
 #[derive(Debug)]
 pub enum Signal {
     /// About Services.
-    Services(Update<CloudService>),
+    Services(Update<Seen>),
     /// About Nodes.
     Nodes(Update<NodeView>),
     /// About EndpointSlices.
-    Slices(Update<SliceView>),
+    Slices(Update<CloudSlice>),
     /// About CloudLoadBalancers.
     Objects(Update<CloudObject>),
     /// About LoadBalancerProfiles; `None` for one that is not sound.
@@ -47,9 +65,9 @@ pub fn spawn_few(context: &PumpContext, to: &mpsc::Sender<Signal>) {
 /// Starts the others.
 pub fn spawn_rest(context: &PumpContext, to: &mpsc::Sender<Signal>) {
     let services = Pump::<Service>::new(context).most_recent();
-    tokio::spawn(services.run(|s| Some(cloud::service(&s)), Signal::Services, to.clone()));
+    tokio::spawn(services.run(|s| Some(Seen::of(&s)), Signal::Services, to.clone()));
     let nodes = Pump::<Node>::new(context);
     tokio::spawn(nodes.run(|node| Some(cloud::node(&node)), Signal::Nodes, to.clone()));
     let slices = Pump::<CloudEndpointSlice>::new(context);
-    tokio::spawn(slices.run(|slice| cloud::slice(&slice), Signal::Slices, to.clone()));
+    tokio::spawn(slices.run(|slice| cloud::endpoints(&slice), Signal::Slices, to.clone()));
 }

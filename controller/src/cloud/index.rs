@@ -3,22 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use daymark_aws::model::build::{Built, Subject, build};
-use daymark_aws::model::options::{ServiceOptions, service_options};
-use daymark_aws::model::{Desired, NodeAccess, NodeAccessState, PortRange, wanted_class};
+use daymark_aws::model::{
+    Built, Claimant, Desired, NodeAccess, NodeAccessState, PortRange, ServiceOptions, Subject, build,
+    claimant, service_options,
+};
 use daymark_aws::naming::Owner;
 use daymark_config::names::finalizer;
 use daymark_config::references::settle_profiles;
 use daymark_kube::slim::Meta;
-use daymark_kube::views::cloud::{CloudService, SliceView};
+use daymark_kube::views::cloud::{CloudService, CloudSlice, merged};
 use daymark_kube::{Key, Update};
 use daymark_model::aws::{Deletion, Replacement};
 use daymark_model::{AwsProfile, LoadBalancerProfile, ProfileName, ProfileTarget, ServiceKey};
 use daymark_providers::cloud::Depth;
 use daymark_providers::error::CloudError;
 use daymark_providers::pass::Policy;
-use daymark_providers::view::{EndpointView, NodeView, World};
+use daymark_providers::view::{NodeView, ServiceView, World};
 
+use super::feed::Seen;
 use super::object::CloudObject;
 use super::subject;
 
@@ -122,8 +124,10 @@ pub struct Index {
     /// Where Daymark's own objects are.
     namespace: String,
     services: BTreeMap<ServiceKey, CloudService>,
+    /// Services that are no load balancers.
+    backends: BTreeMap<ServiceKey, ServiceView>,
     nodes: Arc<BTreeMap<String, NodeView>>,
-    slices: BTreeMap<Key, SliceView>,
+    slices: BTreeMap<Key, CloudSlice>,
     objects: BTreeMap<Key, CloudObject>,
     all_profiles: BTreeMap<String, LoadBalancerProfile>,
     profiles: Vec<Served>,
@@ -196,38 +200,69 @@ impl Index {
     }
 
     /// Takes in what happened to Services.
-    pub fn take_services(&mut self, update: Update<CloudService>) -> Touched {
+    pub fn take_services(&mut self, update: Update<Seen>) -> Touched {
         match update {
             Update::Reset(all) => {
                 let mut touched = self.all();
                 self.listed.insert(Source::Services);
-                self.services = all.into_values().map(|s| (s.view.key.clone(), s)).collect();
+                self.services.clear();
+                self.backends.clear();
+                for seen in all.into_values() {
+                    match seen {
+                        Seen::Balancer(service) => {
+                            drop(self.services.insert(service.view.key.clone(), *service))
+                        }
+                        Seen::Backend(view) => drop(self.backends.insert(view.key.clone(), *view)),
+                    }
+                }
                 touched.extend(self.all());
                 touched
             }
-            Update::Apply(_, service) => {
-                let key = service.view.key.clone();
-                let before = self.services.insert(key.clone(), service.clone());
-                if before.as_ref().is_some_and(|before| before.is_same_wish(&service)) {
-                    return Touched::new();
-                }
-                let mut touched = self.referring(&key, Depth::Full);
-                for side in before.iter().chain([&service]) {
-                    if self.is_served(side) || self.carries_our_mark(side) {
-                        touched.insert(subject::of_service(&side.view), Depth::Full);
-                        touched.extend(self.holding(side).map(|key| (key, Depth::Full)));
-                    }
+            Update::Apply(_, Seen::Balancer(service)) => self.take_service(*service),
+            Update::Apply(_, Seen::Backend(view)) => {
+                let key = view.key.clone();
+                let mut touched = self.service_gone(&key);
+                if self.backends.get(&key) != Some(&view) {
+                    self.backends.insert(key.clone(), *view);
+                    touched.extend(self.referring(&key, Depth::Full));
                 }
                 touched
             }
             Update::Delete(key) => {
                 let key = ServiceKey::from(&key);
-                let Some(gone) = self.services.remove(&key) else { return Touched::new() };
-                let mut touched = self.referring(&key, Depth::Full);
-                touched.extend(self.holding(&gone).map(|key| (key, Depth::Full)));
+                let mut touched = self.service_gone(&key);
+                if self.backends.remove(&key).is_some() {
+                    touched.extend(self.referring(&key, Depth::Full));
+                }
                 touched
             }
         }
+    }
+
+    fn take_service(&mut self, service: CloudService) -> Touched {
+        let key = service.view.key.clone();
+        self.backends.remove(&key);
+        let before = self.services.insert(key.clone(), service.clone());
+        let same =
+            |before: &CloudService| before.view == service.view && before.finalizers == service.finalizers;
+        if before.as_ref().is_some_and(same) {
+            return Touched::new();
+        }
+        let mut touched = self.referring(&key, Depth::Full);
+        for side in before.iter().chain([&service]) {
+            if self.is_served(side) || self.carries_our_mark(side) {
+                touched.insert(subject::of_service(&side.view), Depth::Full);
+            }
+            touched.extend(self.holding(side).map(|key| (key, Depth::Full)));
+        }
+        touched
+    }
+
+    fn service_gone(&mut self, key: &ServiceKey) -> Touched {
+        let Some(gone) = self.services.remove(key) else { return Touched::new() };
+        let mut touched = self.referring(key, Depth::Full);
+        touched.extend(self.holding(&gone).map(|key| (key, Depth::Full)));
+        touched
     }
 
     /// Takes in what happened to Nodes.
@@ -252,7 +287,7 @@ impl Index {
     }
 
     /// Takes in what happened to EndpointSlices.
-    pub fn take_slices(&mut self, update: Update<SliceView>) -> Touched {
+    pub fn take_slices(&mut self, update: Update<CloudSlice>) -> Touched {
         let mut of: BTreeSet<ServiceKey> = BTreeSet::new();
         match update {
             Update::Reset(all) => {
@@ -340,12 +375,10 @@ impl Index {
         if !service.view.is_load_balancer {
             return None;
         }
-        match wanted_class(&service.view) {
-            Some(class) => self.profiles.iter().find(|profile| profile.class == class),
-            None if service.view.class.is_none() && !is_in_tree(service) => {
-                self.default.and_then(|at| self.profiles.get(at))
-            }
-            None => None,
+        match claimant(&service.view) {
+            Claimant::Class(class) => self.profiles.iter().find(|profile| profile.class == class),
+            Claimant::Default => self.default.and_then(|at| self.profiles.get(at)),
+            Claimant::Elsewhere => None,
         }
     }
 
@@ -511,18 +544,18 @@ impl Index {
     }
 
     fn world(&self, namespace: &str) -> World {
-        let services =
-            self.in_namespace(namespace).map(|s| (s.view.key.name.as_str().to_owned(), s.view.clone()));
-        let mut endpoints: BTreeMap<String, Vec<EndpointView>> = BTreeMap::new();
+        let from = ServiceKey::new(namespace, "");
+        let others = self.backends.range(from..).map(|(_, view)| view);
+        let others = others.take_while(|view| view.key.namespace.as_str() == namespace);
+        let views = self.in_namespace(namespace).map(|service| &service.view).chain(others);
+        let services = views.map(|view| (view.key.name.as_str().to_owned(), view.clone())).collect();
+        let mut slices: BTreeMap<String, Vec<&CloudSlice>> = BTreeMap::new();
         let from = Key { namespace: namespace.to_owned(), name: String::new() };
         for (_, slice) in self.slices.range(from..).take_while(|(key, _)| key.namespace == namespace) {
-            let of = endpoints.entry(slice.service.name.as_str().to_owned()).or_default();
-            of.extend(slice.endpoints.iter().cloned());
+            slices.entry(slice.service.name.as_str().to_owned()).or_default().push(slice);
         }
-        for of in endpoints.values_mut() {
-            daymark_kube::views::cloud::merge(of);
-        }
-        World { services: services.collect(), endpoints, nodes: self.nodes.clone() }
+        let endpoints = slices.into_iter().map(|(service, of)| (service, merged(of))).collect();
+        World { services, endpoints, nodes: self.nodes.clone() }
     }
 
     fn policy(&self, profile: Option<&Served>, members: &[&CloudService]) -> Policy {
@@ -609,7 +642,7 @@ impl Index {
                 all.extend(nlb.node_ranges());
             }
         }
-        daymark_aws::model::union(all)
+        daymark_aws::model::joined(all)
     }
 }
 
@@ -624,17 +657,12 @@ fn served(profile: LoadBalancerProfile) -> Option<Served> {
 
 /// Whether a Service shows that a load balancer was made for it here.
 fn shows_our_mark(service: &CloudService) -> bool {
-    service.condition.is_some() && (is_held(service) || !service.view.is_load_balancer)
+    service.provisioned.is_some() && (is_held(service) || !service.view.is_load_balancer)
 }
 
 /// Whether a Service has the finalizer that we share with the provider inside Kubernetes.
 fn is_held(service: &CloudService) -> bool {
-    service.finalizers.iter().any(|name| name == finalizer::LOAD_BALANCER_CLEANUP)
-}
-
-/// Whether the provider inside Kubernetes serves it.
-fn is_in_tree(service: &CloudService) -> bool {
-    service.view.annotations.contains_key("service.beta.kubernetes.io/aws-load-balancer-type")
+    service.has_finalizer(finalizer::LOAD_BALANCER_CLEANUP)
 }
 
 fn has_actions(service: &CloudService) -> bool {

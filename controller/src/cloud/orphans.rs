@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::connection::Connections;
 use super::index::Index;
+use super::turn::not_connected;
 
 /// How often each place is searched.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -115,7 +116,7 @@ pub async fn search(connections: &Connections, order: Order) -> Findings {
     let Order { place, known, delete } = order;
     let mut deleted = Vec::new();
     let orphans = async {
-        let cloud = connections.to(&place).await.map_err(|error| daymark_aws::refusal::of(&error))?;
+        let cloud = connections.to(&place).await.map_err(|error| not_connected(&error))?;
         let found = orphans::scan(cloud.api(), &place.cluster, &known).await?;
         let Some(confirmed) = delete else { return Ok(found) };
         let (doomed, rest): (Vec<Orphan>, Vec<Orphan>) =

@@ -639,7 +639,7 @@ impl Owner {
                 }
             }
             // A Service without our finalizer may be gone any moment; there is nobody to tell.
-            if service.finalizers.iter().any(|name| name == finalizer::LOAD_BALANCER_CLEANUP) {
+            if service.has_finalizer(finalizer::LOAD_BALANCER_CLEANUP) {
                 self.board.say(&service.view.key, &service.view.uid, verdict, None);
             }
         }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use daymark_aws::sdk::ConnectError;
 use daymark_config::names::finalizer;
 use daymark_kube::views::cloud::CloudService;
 use daymark_model::{CloudPlace, ServiceKey, Timestamp};
@@ -81,7 +82,7 @@ async fn serve_on(
     turn.object = Some(object.clone());
     let record = object.record.clone().map_err(unreadable)?;
     for member in task.members.iter().filter(|member| !task.refused.contains_key(&member.view.key)) {
-        if !member.finalizers.iter().any(|name| name == finalizer::LOAD_BALANCER_CLEANUP) {
+        if !member.has_finalizer(finalizer::LOAD_BALANCER_CLEANUP) {
             tools.objects.hold(member).await.map_err(api_server)?;
         }
     }
@@ -105,8 +106,7 @@ async fn serve_on(
 
 /// When what the AWS Load Balancer Controller made is ours, its finalizer goes: nobody else would take it away.
 async fn take_over_finalizers(tools: &Tools, task: &Serve, turn: &mut Turn) -> Result<(), CloudError> {
-    let lbc =
-        |service: &&CloudService| service.finalizers.iter().any(|name| name == finalizer::LBC_RESOURCES);
+    let lbc = |service: &&CloudService| service.has_finalizer(finalizer::LBC_RESOURCES);
     let taken_over = turn.report.as_ref().is_some_and(|report| {
         let mut balancers = report.inventory.of_kind(daymark_aws::naming::kind::LOAD_BALANCER);
         balancers.any(|balancer| balancer.id.is_some()) && report.plan.consent.is_none()
@@ -161,7 +161,12 @@ async fn remove_on(tools: &Tools, task: &Remove, now: Timestamp, turn: &mut Turn
 }
 
 async fn connect(tools: &Tools, place: &CloudPlace) -> Result<Arc<Connection>, CloudError> {
-    tools.connections.to(place).await.map_err(|error| daymark_aws::refusal::of(&error))
+    tools.connections.to(place).await.map_err(|error| not_connected(&error))
+}
+
+/// That there is no connection, as an error of the turn.
+pub fn not_connected(error: &ConnectError) -> CloudError {
+    CloudError::user("NoConnection", error.to_string())
 }
 
 fn unreadable(problems: Vec<daymark_config::Problem>) -> CloudError {

@@ -274,19 +274,15 @@ pub struct NodeAccess {
 impl Nlb {
     /// The ports on nodes or pods that it must reach: one range for each protocol.
     pub fn node_ranges(&self) -> BTreeSet<PortRange> {
-        let mut ranges: BTreeMap<RuleProtocol, (u16, u16)> = BTreeMap::new();
-        let mut cover = |protocol, port: u16| {
-            let range = ranges.entry(protocol).or_insert((port, port));
-            *range = (range.0.min(port), range.1.max(port));
-        };
+        let mut single = Vec::new();
         for group in self.target_groups.values() {
             let protocols: &[RuleProtocol] = match group.protocol {
                 NlbProtocol::Tcp | NlbProtocol::Tls => &[RuleProtocol::Tcp],
                 NlbProtocol::Udp => &[RuleProtocol::Udp],
                 NlbProtocol::TcpUdp => &[RuleProtocol::Tcp, RuleProtocol::Udp],
             };
-            let ports = group.targets.iter().map(|target| target.port).chain([group.port]);
-            for port in ports {
+            let mut cover = |protocol, port| single.push(PortRange { protocol, from: port, to: port });
+            for port in group.targets.iter().map(|target| target.port).chain([group.port]) {
                 protocols.iter().for_each(|protocol| cover(*protocol, port));
                 if group.health.port.is_none() {
                     cover(RuleProtocol::Tcp, port);
@@ -296,6 +292,16 @@ impl Nlb {
                 cover(RuleProtocol::Tcp, port);
             }
         }
-        ranges.into_iter().map(|(protocol, (from, to))| PortRange { protocol, from, to }).collect()
+        joined(single)
     }
+}
+
+/// One range for each protocol that covers all `ranges` of it.
+pub fn joined(ranges: impl IntoIterator<Item = PortRange>) -> BTreeSet<PortRange> {
+    let mut joined: BTreeMap<RuleProtocol, PortRange> = BTreeMap::new();
+    for range in ranges {
+        let whole = joined.entry(range.protocol).or_insert(range);
+        (whole.from, whole.to) = (whole.from.min(range.from), whole.to.max(range.to));
+    }
+    joined.into_values().collect()
 }
