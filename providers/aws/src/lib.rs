@@ -18,3 +18,4 @@
 pub mod api;
 pub mod model;
 pub mod naming;
+pub mod pace;
