@@ -85,11 +85,18 @@ impl Bucket {
         wait
     }
 
+    /// Takes tokens that were used without asking: one call that turned out to be several. Those who come later wait.
+    pub fn charge(&mut self, tokens: usize, now: Duration) {
+        self.fill(now);
+        // Never more than a burst in debt.
+        self.tokens = (self.tokens - tokens as f64).max(-self.configured.burst);
+    }
+
     /// The cloud refused a call for its rate.
     pub fn throttled(&mut self, now: Duration) {
         self.fill(now);
         // The cloud's own bucket is empty, whatever this one says.
-        self.tokens = 0.0;
+        self.tokens = self.tokens.min(0.0);
         if self.cut_at.is_some_and(|cut| now.saturating_sub(cut) < SETTLE) {
             return;
         }
@@ -233,6 +240,12 @@ impl Limiter {
         began.elapsed()
     }
 
+    /// Takes tokens that were used without asking.
+    pub fn charge(&self, tokens: usize) {
+        let now = self.now();
+        self.state().bucket.charge(tokens, now);
+    }
+
     /// The cloud refused a call for its rate.
     pub fn throttled(&self) {
         let now = self.now();
@@ -359,6 +372,7 @@ mod tests {
                 match what {
                     0 => bucket.throttled(now),
                     1 => bucket.succeeded(now),
+                    2 => bucket.charge(3, now),
                     _ => {
                         let wait = bucket.take(now);
                         taken += u32::from(wait.is_zero());

@@ -108,6 +108,11 @@ impl<A: Api> Shared<A> {
             Err(error) if error.status.is_none() => {}
             Ok(_) | Err(_) => limiter.succeeded(),
         }
+        if let Ok(answer) = &answer {
+            let further = pages(answer).saturating_sub(1);
+            limiter.charge(further);
+            class.shared().inspect(|account| self.limiter(*account).charge(further));
+        }
         self.counters.outcome(action, answer.as_ref().err());
         answer
     }
@@ -115,6 +120,17 @@ impl<A: Api> Shared<A> {
     fn limiter(&self, class: CallClass) -> Arc<Limiter> {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(limiters.entry(class).or_insert_with(|| Arc::new(Limiter::new(class.rate()))))
+    }
+}
+
+/// How many calls an answer took: the long lists come in pages of 400, and each page is a call to AWS.
+#[allow(clippy::wildcard_enum_match_arm, reason = "what else comes in pages is short")]
+fn pages(answer: &Response) -> usize {
+    const PAGE: usize = 400;
+    match answer {
+        Response::DescribeLoadBalancers(found) => found.len().div_ceil(PAGE),
+        Response::DescribeTargetGroups(found) => found.len().div_ceil(PAGE),
+        _ => 1,
     }
 }
 

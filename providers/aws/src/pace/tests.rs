@@ -85,7 +85,10 @@ impl Api for Stub {
                 }
                 Ok(Response::DescribeTargetGroups(arns.iter().rev().map(|arn| group(arn)).collect()))
             }
-            Request::DescribeTargetGroups(_) => Ok(Response::DescribeTargetGroups(vec![group("all")])),
+            // Three pages.
+            Request::DescribeTargetGroups(_) => {
+                Ok(Response::DescribeTargetGroups((0..801).map(|_| group("all")).collect()))
+            }
             Request::DescribeTags(call) => {
                 let known = call.arns.iter().filter(|arn| arn.starts_with("tg-"));
                 let tags = known.map(|arn| (arn.clone(), Tags::from([("of".into(), arn.clone())])));
@@ -122,12 +125,12 @@ fn health(arn: &str) -> DescribeTargetHealth {
 /// How many ids each Describe named that the stub was asked.
 fn sizes(stub: &Stub) -> Vec<usize> {
     let asked = stub.asked.lock().unwrap();
-    let size = |(_, request): &(Duration, Request)| match request {
-        Request::DescribeTargetGroups(DescribeTargetGroups { which: Which::Arns(arns) }) => Some(arns.len()),
-        #[allow(clippy::wildcard_enum_match_arm, reason = "the others name none")]
-        _ => None,
-    };
-    let mut sizes: Vec<usize> = asked.iter().filter_map(size).collect();
+    let mut sizes = Vec::new();
+    for (_, request) in asked.iter() {
+        if let Request::DescribeTargetGroups(DescribeTargetGroups { which: Which::Arns(arns) }) = request {
+            sizes.push(arns.len());
+        }
+    }
     sizes.sort_unstable();
     sizes
 }
@@ -203,6 +206,12 @@ async fn all_and_none_are_asked_as_they_are() {
     assert_eq!(all.first().map(|group| group.arn.as_str()), Some("all"));
     assert!(ask(&paced, groups(&[])).await.unwrap().is_empty());
     assert_eq!(stub.asked.lock().unwrap().len(), 2);
+    // Four tokens of forty are gone.
+    let began = Instant::now();
+    for _ in 0..37 {
+        ask(&paced, health("tg")).await.unwrap();
+    }
+    assert!(began.elapsed() >= Duration::from_millis(50), "pages cost nothing");
 }
 
 #[tokio::test(start_paused = true)]
