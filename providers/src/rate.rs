@@ -92,6 +92,12 @@ impl Bucket {
         self.tokens = (self.tokens - tokens as f64).max(-self.configured.burst);
     }
 
+    /// Gives a token back that was taken and not used.
+    pub fn give_back(&mut self, now: Duration) {
+        self.fill(now);
+        self.tokens = (self.tokens + 1.0).min(self.configured.burst);
+    }
+
     /// The cloud refused a call for its rate.
     pub fn throttled(&mut self, now: Duration) {
         self.fill(now);
@@ -246,6 +252,12 @@ impl Limiter {
         self.state().bucket.charge(tokens, now);
     }
 
+    /// Gives a token back that was taken and not used.
+    pub fn give_back(&self) {
+        let now = self.now();
+        self.state().bucket.give_back(now);
+    }
+
     /// The cloud refused a call for its rate.
     pub fn throttled(&self) {
         let now = self.now();
@@ -373,6 +385,10 @@ mod tests {
                     0 => bucket.throttled(now),
                     1 => bucket.succeeded(now),
                     2 => bucket.charge(3, now),
+                    3 if taken > 0 => {
+                        bucket.give_back(now);
+                        taken -= 1;
+                    }
                     _ => {
                         let wait = bucket.take(now);
                         taken += u32::from(wait.is_zero());

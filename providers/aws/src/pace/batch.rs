@@ -1,7 +1,9 @@
 //! Describes of many load balancers in one call.
 //!
-//! A question by ids waits a moment for others of its kind; then their ids are asked for together, [`MAX_DESCRIBED`] per
-//! call, and everybody gets the answer to what they asked. Where AWS fails such a call because one of the ids does not
+//! A question by ids waits a moment for others of its kind, and goes on waiting for them until it is its turn: the scarcer
+//! turns are, the more is asked with each. Then all their ids are asked for together, [`MAX_DESCRIBED`] per call, and
+//! everybody gets the answer to what they asked. A question that is more urgent than those that wait lines up for a turn of
+//! its own; whoever gets one first takes the others along. Where AWS fails such a call because one of the ids does not
 //! exist, each id is asked for by itself: a resource that is gone is told only to those who asked for it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,7 @@ use daymark_providers::StepClass;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{Shared, class};
+use super::{CallClass, Shared, Turn, class};
 use crate::api::{
     Api, ApiError, Call, DescribeLoadBalancers, DescribeSecurityGroupRules, DescribeTags,
     DescribeTargetGroups, IngressRule, LoadBalancer, MAX_DESCRIBED, Request, Response, Tags, TargetGroup,
@@ -57,21 +59,32 @@ struct Member {
     reply: oneshot::Sender<Result<Response, ApiError>>,
 }
 
-/// The questions that wait for others of their kind.
+/// The questions that wait for their turn. Those of one kind and urgency line up once.
 #[derive(Debug, Default)]
-pub(super) struct Batches(Mutex<BTreeMap<Kind, Vec<Member>>>);
+pub(super) struct Batches(Mutex<BTreeMap<(Kind, StepClass), Vec<Member>>>);
 
 impl Batches {
-    /// Adds a question, and says whether it is the first of its batch.
+    /// Adds a question, and says whether it has to line up.
     fn join(&self, kind: Kind, member: Member) -> bool {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let members = open.entry(kind).or_default();
-        members.push(member);
-        members.len() == 1
+        let place = (kind, member.class);
+        let first = !open.contains_key(&place);
+        open.entry(place).or_default().push(member);
+        first
     }
 
-    fn close(&self, kind: Kind) -> Vec<Member> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&kind).unwrap_or_default()
+    /// Takes out all questions of a kind, the urgent first, and ends the lining up of `class`. An empty place stays for
+    /// those of other classes that line up: who joins them then need not.
+    fn close(&self, kind: Kind, class: StepClass) -> Vec<Member> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::new();
+        for ((other, _), members) in open.iter_mut() {
+            if *other == kind {
+                taken.append(members);
+            }
+        }
+        open.remove(&(kind, class));
+        taken
     }
 }
 
@@ -102,7 +115,7 @@ pub(super) async fn ask<A: Api + 'static>(
     let (reply, answer) = oneshot::channel();
     if shared.batches.join(kind, Member { ids, class, reply }) {
         // A task of its own: whoever asked first may go away, and the others still wait.
-        tokio::spawn(settle(Arc::clone(shared), kind, action));
+        tokio::spawn(settle(Arc::clone(shared), kind, class, action));
     }
     answer.await.unwrap_or_else(|_| {
         let lost = ApiError::new(action, ApiError::CONNECTION, "the call was given up");
@@ -110,27 +123,37 @@ pub(super) async fn ask<A: Api + 'static>(
     })
 }
 
-/// Waits for the end of the window, asks, and answers everybody.
-async fn settle<A: Api + 'static>(shared: Arc<Shared<A>>, kind: Kind, action: &'static str) {
+/// Lines up, asks for all who wait by then, and answers everybody.
+async fn settle<A: Api + 'static>(
+    shared: Arc<Shared<A>>,
+    kind: Kind,
+    class: StepClass,
+    action: &'static str,
+) {
     tokio::time::sleep(WINDOW).await;
-    let mut members = shared.batches.close(kind);
+    let turn = shared.turn(CallClass::of(&kind.request(Vec::new())), class).await;
+    let mut members = shared.batches.close(kind, class);
     members.retain(|member| !member.reply.is_closed());
-    // The urgent first, and each call as urgent as the most urgent who waits for it.
-    members.sort_by_key(|member| member.class);
+    if members.is_empty() {
+        // Somebody else took them along, or nobody waits any more.
+        turn.give_back();
+        return;
+    }
     let mut known = BTreeSet::new();
     let mut ids: Vec<(StepClass, String)> = Vec::new();
     for member in &members {
         let new = member.ids.iter().filter(|id| known.insert(id.as_str()));
         ids.extend(new.map(|id| (member.class, id.clone())));
     }
-    let mut calls = JoinSet::new();
+    let (mut turn, mut calls) = (Some(turn), JoinSet::new());
     for chunk in ids.chunks(MAX_DESCRIBED) {
-        let class = chunk.iter().map(|(class, _)| *class).min().unwrap_or(StepClass::Cosmetic);
+        // Each call is as urgent as the most urgent who waits for it.
+        let class = chunk.iter().map(|(class, _)| *class).min().unwrap_or(class);
         let ids = chunk.iter().map(|(_, id)| id.clone()).collect();
-        calls.spawn(describe(Arc::clone(&shared), kind, ids, class));
+        calls.spawn(describe(Arc::clone(&shared), kind, ids, class, turn.take()));
     }
     shared.counters.note(action, |counts| {
-        counts.shared += members.len().saturating_sub(calls.len().max(1)) as u64;
+        counts.shared += members.len().saturating_sub(calls.len()) as u64;
     });
     let mut waiting = members;
     let mut parts = Parts::new();
@@ -148,8 +171,18 @@ async fn settle<A: Api + 'static>(shared: Arc<Shared<A>>, kind: Kind, action: &'
 }
 
 /// Asks for `ids` in one call, and for each by itself where one of them spoils it for the others.
-async fn describe<A: Api>(shared: Arc<Shared<A>>, kind: Kind, ids: Vec<String>, class: StepClass) -> Parts {
-    let all = shared.send(kind.request(ids.clone()), class).await;
+async fn describe<A: Api>(
+    shared: Arc<Shared<A>>,
+    kind: Kind,
+    ids: Vec<String>,
+    class: StepClass,
+    turn: Option<Turn>,
+) -> Parts {
+    let request = kind.request(ids.clone());
+    let all = match turn {
+        Some(turn) => shared.send_now(request, turn).await,
+        None => shared.send(request, class).await,
+    };
     if ids.len() == 1 || !all.as_ref().is_err_and(is_about_an_id) {
         return kind.split(ids, all);
     }

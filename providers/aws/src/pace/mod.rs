@@ -88,13 +88,24 @@ impl<A: Api + 'static> Api for Paced<A> {
 impl<A: Api> Shared<A> {
     /// Makes one call, when it is its turn.
     async fn send(&self, request: Request, urgency: StepClass) -> Result<Response, ApiError> {
-        let action = request.action();
-        let class = CallClass::of(&request);
+        let turn = self.turn(CallClass::of(&request), urgency).await;
+        self.send_now(request, turn).await
+    }
+
+    /// Waits for the turn of a call.
+    async fn turn(&self, class: CallClass, urgency: StepClass) -> Turn {
         let limiter = self.limiter(class);
+        let account = class.shared().map(|account| self.limiter(account));
         let mut waited = limiter.take(urgency).await;
-        if let Some(account) = class.shared() {
-            waited += self.limiter(account).take(urgency).await;
+        if let Some(account) = &account {
+            waited += account.take(urgency).await;
         }
+        Turn { limiter, account, waited }
+    }
+
+    async fn send_now(&self, request: Request, turn: Turn) -> Result<Response, ApiError> {
+        let action = request.action();
+        let Turn { limiter, account, waited } = turn;
         self.counters.note(action, |counts| {
             counts.calls += 1;
             counts.waited += waited;
@@ -111,7 +122,7 @@ impl<A: Api> Shared<A> {
         if let Ok(answer) = &answer {
             let further = pages(answer).saturating_sub(1);
             limiter.charge(further);
-            class.shared().inspect(|account| self.limiter(*account).charge(further));
+            account.inspect(|account| account.charge(further));
         }
         self.counters.outcome(action, answer.as_ref().err());
         answer
@@ -120,6 +131,21 @@ impl<A: Api> Shared<A> {
     fn limiter(&self, class: CallClass) -> Arc<Limiter> {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(limiters.entry(class).or_insert_with(|| Arc::new(Limiter::new(class.rate()))))
+    }
+}
+
+/// The right to make one call.
+struct Turn {
+    limiter: Arc<Limiter>,
+    account: Option<Arc<Limiter>>,
+    waited: Duration,
+}
+
+impl Turn {
+    /// Leaves it to somebody else.
+    fn give_back(&self) {
+        self.limiter.give_back();
+        self.account.iter().for_each(|account| account.give_back());
     }
 }
 

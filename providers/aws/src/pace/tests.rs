@@ -162,6 +162,34 @@ async fn questions_of_one_moment_are_one_call_and_everybody_gets_their_own_answe
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_scarcer_turns_are_the_more_is_asked_with_each() {
+    let (stub, paced) = paced();
+    for _ in 0..40 {
+        ask(&paced, health("tg")).await.unwrap();
+    }
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    // One every 8 ms: each would be a batch of its own. The next turn comes after 100 ms.
+    for n in 0..10 {
+        let paced = paced.with_class(if n == 9 { StepClass::Targets } else { StepClass::Cosmetic });
+        tasks.spawn(async move { ask(&paced, groups(&[&format!("tg-{n}")])).await.map(|found| found.len()) });
+        tokio::time::sleep(Duration::from_millis(8)).await;
+    }
+    while let Some(done) = tasks.join_next().await {
+        assert_eq!(done.unwrap(), Ok(1));
+    }
+    assert_eq!(sizes(&stub), [10]);
+    assert!(began.elapsed() < Duration::from_millis(110), "{:?}", began.elapsed());
+    // The turn that the others lined up for was not needed.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    ask(&paced, health("tg")).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    ask(&paced, groups(&["tg-1"])).await.unwrap();
+    assert_eq!(sizes(&stub), [1, 10]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_does_not_exist_spoils_only_its_own_question() {
     let (stub, paced) = paced();
     let (good, gone, junk, more) = tokio::join!(
