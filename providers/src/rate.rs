@@ -132,7 +132,7 @@ impl Bucket {
 }
 
 /// Those who wait, by class. The more urgent class goes first and each class in order of arrival; but the head of every
-/// class is served within [`FAIR`] turns.
+/// class is served within 20 turns.
 #[derive(Debug)]
 pub struct Line<T> {
     classes: [Waiting<T>; 4],
