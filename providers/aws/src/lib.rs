@@ -18,5 +18,6 @@
 pub mod api;
 pub mod model;
 pub mod naming;
+pub mod pace;
 #[cfg(feature = "sdk")]
 pub mod sdk;
