@@ -283,6 +283,35 @@ async fn an_inventory_comes_back_from_the_server_as_it_was_written() -> Result<(
         .body(serde_json::to_vec(&json!({"status": status}))?)?;
     let stored: crd::CloudLoadBalancer = lab.kube().request(request).await?;
     assert_eq!(stored.status, Some(status));
+
+    // However much there is to tell, the server takes what is left of it.
+    let long = "é".repeat(5000);
+    let much = crd::CloudLoadBalancerStatus {
+        hostnames: vec!["web-1.elb.example".into(); 9],
+        addresses: vec!["192.0.2.1".into(); 99],
+        load_balancer: (0..99).map(|i| (format!("fact-{i}"), long.clone())).collect(),
+        plan: Some(crd::CloudPlan {
+            disruptive: vec![long.clone(); 99],
+            steps: vec![crd::CloudStep { what: long.clone(), why: long.clone(), held: false }; 99],
+            ..stored.status.clone().and_then(|status| status.plan).unwrap_or_default()
+        }),
+        remarks: vec![crd::CloudRemark { reason: "Drift".into(), message: long.clone() }; 99],
+        last_error: Some(crd::CloudFailure {
+            class: "Blocked".into(),
+            reason: "Blocked".into(),
+            message: long.clone(),
+            action: Some(long.clone()),
+            code: Some(long.clone()),
+            remedy: Some(long),
+            retry_at: None,
+        }),
+        ..stored.status.unwrap_or_default()
+    }
+    .bounded();
+    let request = Request::patch(format!("{path}/web/status"))
+        .header("content-type", "application/merge-patch+json")
+        .body(serde_json::to_vec(&json!({"status": much}))?)?;
+    lab.kube().request::<Value>(request).await?;
     let shown = lab.kubectl(&["get", "dmclb", "web", "--no-headers"]).await?;
     let columns: Vec<&str> = shown.split_whitespace().take(5).collect();
     assert_eq!(columns, ["web", "nlb", "web-1.elb.example", "2/3", "0123456789"], "{shown}");
