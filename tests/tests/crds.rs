@@ -289,7 +289,10 @@ async fn an_inventory_comes_back_from_the_server_as_it_was_written() -> Result<(
     let much = crd::CloudLoadBalancerStatus {
         hostnames: vec!["web-1.elb.example".into(); 9],
         addresses: vec!["192.0.2.1".into(); 99],
-        load_balancer: (0..99).map(|i| (format!("fact-{i}"), long.clone())).collect(),
+        // A merge patch takes nothing away, so the fact from before is among them.
+        load_balancer: (0..99)
+            .map(|i| (if i == 0 { "arn".to_owned() } else { format!("fact-{i}") }, long.clone()))
+            .collect(),
         plan: Some(crd::CloudPlan {
             disruptive: vec![long.clone(); 99],
             steps: vec![crd::CloudStep { what: long.clone(), why: long.clone(), held: false }; 99],
