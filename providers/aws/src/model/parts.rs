@@ -37,7 +37,8 @@ pub(super) fn parts(
     let attributes = listener_attributes(&mut reader, service, &fronts);
     let actions = actions(&mut reader, service, &fronts);
     refuse_unknown_ports(&mut reader, service);
-    let mut making = Making { world, service, traffic, load_balancer, parts: Parts::default() };
+    let mut making =
+        Making { world, service, traffic, load_balancer, parts: Parts::default(), named_by: BTreeMap::new() };
     if service.ports.is_empty() {
         let what = format!("Service {} has no ports", service.key);
         reader.errors.push(CloudError::user("NoPorts", what).remedy("give it a port"));
@@ -111,6 +112,8 @@ struct Making<'a> {
     traffic: Traffic,
     load_balancer: &'a LoadBalancerSettings,
     parts: Parts,
+    /// The annotation that named a target group before the Service's own port did, by role.
+    named_by: BTreeMap<String, String>,
 }
 
 impl Making<'_> {
@@ -125,7 +128,13 @@ impl Making<'_> {
         let role = front.role(service.key.name.as_str(), front.number);
         let group = self.target_group(reader, front, service, &front.ports)?;
         let family = group.family;
-        self.parts.target_groups.insert(role.clone(), group);
+        let before = self.parts.target_groups.insert(role.clone(), group.clone());
+        if let (Some(before), Some(key)) = (before, self.named_by.get(&role))
+            && before != group
+        {
+            let what = format!("port {} of the Service itself has other settings", front.number);
+            let _: Option<()> = reader.take(key, bad(what, "name another Service"));
+        }
         let base = action.map_or(1, |(_, action)| action.base);
         let mut forward = vec![ForwardWish { to: Backend::Role(role), weight: base }];
         let Some((key, action)) = action else { return Some(forward) };
@@ -192,6 +201,7 @@ impl Making<'_> {
             }
             Some(_) | None => {
                 self.parts.target_groups.insert(role.clone(), group);
+                self.named_by.entry(role.clone()).or_insert_with(|| key.to_owned());
                 Some(Backend::Role(role))
             }
         }

@@ -1,0 +1,11 @@
+//! From Services, annotations and a profile to the load balancer that they want.
+
+mod actions;
+mod annotations;
+mod groups;
+mod options;
+mod ports;
+mod property;
+mod refusals;
+mod support;
+mod targets;
