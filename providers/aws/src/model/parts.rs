@@ -329,15 +329,12 @@ impl Making<'_> {
                 check(reader, &name, Of::TargetGroup, &attributes);
                 all.extend(attributes);
             }
-        }
-        match &self.traffic.proxy {
-            Proxy::ByAttribute => {}
-            Proxy::All => {
-                all.insert(PROXY_PROTOCOL.to_owned(), "true".to_owned());
-            }
-            Proxy::Only(ports) => {
-                all.insert(PROXY_PROTOCOL.to_owned(), ports.contains(&front.number).to_string());
-            }
+            let proxy = match self.traffic.proxy.get(&layer) {
+                None => continue,
+                Some(Proxy::All) => true,
+                Some(Proxy::Only(ports)) => ports.contains(&front.number),
+            };
+            all.insert(PROXY_PROTOCOL.to_owned(), proxy.to_string());
         }
         let said = |all: &Attributes, key: &str, value: &str| all.get(key).is_some_and(|said| said == value);
         let said_by = |reader: &Reader<'_>| {

@@ -344,6 +344,31 @@ fn defaults_of_the_profile_lie_below_annotations() {
 }
 
 #[test]
+fn of_two_annotations_about_one_thing_the_service_s_wins() {
+    let with = |defaults: &[(&str, &str)], annotations: &[(&str, &str)]| {
+        let mut profile = profile();
+        profile.defaults = defaults.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let built = built(&profile, &world(&[web().with(annotations)]), &["web"]);
+        assert!(built.refused.is_empty(), "{:?}", built.refused);
+        built.nlb.unwrap().target_groups["web/tcp-80"].clone()
+    };
+    let proxy = |defaults: &[(&str, &str)], annotations: &[(&str, &str)]| {
+        with(defaults, annotations).attributes["proxy_protocol_v2.enabled"].clone()
+    };
+    let all = [("proxy-protocol", "*")];
+    assert_eq!(proxy(&all, &[]), "true");
+    assert_eq!(proxy(&all, &[("proxy-protocol-per-target-group", "443")]), "false");
+    assert_eq!(proxy(&all, &[("target-group-attributes", "proxy_protocol_v2.enabled=false")]), "false");
+    assert_eq!(with(&[("type", "nlb-ip")], &[]).target_type, TargetType::Ip);
+    assert_eq!(
+        with(&[("type", "nlb-ip")], &[("nlb-target-type", "instance")]).target_type,
+        TargetType::Instance
+    );
+    let slow = [("healthcheck-timeout", "30"), ("healthcheck-interval", "60")];
+    assert_eq!(with(&slow, &[("healthcheck-interval", "20")]).health.timeout, 20);
+}
+
+#[test]
 fn a_profile_is_checked_by_itself() {
     let with = |suffix: &str, value: &str| {
         let mut profile = profile();
@@ -355,6 +380,9 @@ fn a_profile_is_checked_by_itself() {
     let (reason, text) = only(&check_profile(&with("schem", "internal")));
     assert_eq!(reason, "UnknownAnnotation");
     assert!(text.contains("profile of cluster \"prod\"") && text.ends_with("did you mean scheme?"), "{text}");
+    assert_eq!(check_profile(&with("target-group-attributes.53", "stickiness.enabled=true")), Vec::new());
+    assert_eq!(only(&check_profile(&with("target-group-attributes.http", "a=b"))).0, "UnknownPort");
+    assert_eq!(only(&check_profile(&with("listener-attributes.80", "a=b"))).0, "UnknownPort");
     let (reason, text) = only(&check_profile(&with("healthcheck-interval", "4")));
     assert_eq!(reason, "InvalidAnnotation");
     assert!(text.contains("profile of cluster \"prod\""), "{text}");

@@ -1,7 +1,7 @@
 //! Services, nodes and endpoints in a few words, and what is built from them.
 
 use daymark_aws::model::annotations::AWS_PREFIX;
-use daymark_aws::model::{Built, Nlb, NodeAccessState, Subject, TargetGroupWish, build};
+use daymark_aws::model::{Built, Nlb, NodeAccessState, Subject, build};
 use daymark_model::{AwsProfile, Family, Protocol, ServiceKey, Timestamp, TrafficPolicy};
 use daymark_providers::CloudError;
 use daymark_providers::view::{
@@ -123,12 +123,7 @@ pub fn web_nlb(annotations: &[(&str, &str)]) -> Nlb {
     nlb(web().with(annotations))
 }
 
-/// The target group of the port http of `web` with these annotations.
-pub fn web_group(annotations: &[(&str, &str)]) -> TargetGroupWish {
-    web_nlb(annotations).target_groups["web/tcp-80"].clone()
-}
-
-/// What `web` with these annotations is refused for.
+/// What keeps a Service from being served.
 pub fn refused(service: ServiceView) -> Vec<CloudError> {
     let name = service.key.name.to_string();
     let built = alone(service);
@@ -143,7 +138,7 @@ pub fn only(errors: &[CloudError]) -> (&'static str, String) {
     (errors[0].reason, errors[0].to_string())
 }
 
-/// The reasons of warnings about `web` with these annotations.
+/// The reasons and sentences of the warnings about a Service that is served.
 pub fn warnings(service: ServiceView) -> Vec<(&'static str, String)> {
     let name = service.key.name.to_string();
     let built = alone(service);
