@@ -59,7 +59,7 @@ fn group_attributes(nlb: &Nlb) -> String {
 }
 
 /// Annotations, where they show, and what shows there.
-const CASES: &[(&[(&str, &str)], Shown, &str)] = &[
+const CASES: &[(Written, Shown, &str)] = &[
     (&[("name", "front-1")], |nlb| format!("{:?}", nlb.name), "Some(\"front-1\")"),
     (&[("scheme", "internet-facing")], |nlb| format!("{:?}", nlb.scheme), "Some(InternetFacing)"),
     (&[("internal", "true")], |nlb| format!("{:?}", nlb.scheme), "Some(Internal)"),
@@ -392,7 +392,7 @@ fn a_profile_is_checked_by_itself() {
 
 #[test]
 fn what_holds_otherwise_than_it_reads_is_warned_of() {
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    let cases: &[(Written, &str, &str)] = &[
         (
             &[("scheme", "internal"), ("internal", "false")],
             "ConflictingAnnotations",

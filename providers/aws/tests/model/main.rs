@@ -1,5 +1,7 @@
 //! From Services, annotations and a profile to the load balancer that they want.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod actions;
 mod annotations;
 mod groups;

@@ -6,7 +6,7 @@ use daymark_model::{Family, Protocol};
 use crate::support::*;
 
 /// Annotations, the reason of the refusal, and words that its sentence has.
-const CASES: &[(&[(&str, &str)], &str, &[&str])] = &[
+const CASES: &[(Written, &str, &[&str])] = &[
     (&[("schme", "internal")], "UnknownAnnotation", &["aws-load-balancer-schme", "did you mean scheme?"]),
     (&[("wholly-unknown-thing", "1")], "UnknownAnnotation", &["wholly-unknown-thing", "remove it"]),
     (

@@ -8,6 +8,9 @@ use daymark_providers::view::{
     EndpointState, EndpointView, NodeView, PortView, ServiceView, TargetPort, World,
 };
 
+/// Annotations as tests write them: a key without a `/` stands behind LBC's prefix.
+pub type Written = &'static [(&'static str, &'static str)];
+
 /// A certificate.
 pub const CERTIFICATE: &str = "arn:aws:acm:eu-west-1:1:certificate/a";
 
