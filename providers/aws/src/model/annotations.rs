@@ -16,6 +16,9 @@
 //! | listener attributes of a TLS or UDP listener | ignored | refused |
 //! | per-port annotation for a port that the Service does not have | ignored | refused |
 //! | `actions.…` with a null `forwardConfig` | the controller crashes | refused |
+//! | `actions.…`: settings of a further Service's targets | the base's, per-port ones by the further port | the base's, per-port ones by the listener's port |
+//! | `actions.…` without `decrypt` behind TLS | TLS to that target group | the protocol of the base's target group |
+//! | `actions.…` with keys that nobody knows | ignored | refused |
 //! | several values for one thing (`scheme`/`internal`) | the first silently wins | it wins, with a warning |
 //! | `loadBalancerSourceRanges` that nothing enforces | ignored | a warning |
 //! | maps in a profile's defaults | - | a default holds for each key that the Service does not name |

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daymark_model::Labels;
+use daymark_model::{Labels, Protocol};
+use daymark_providers::CloudError;
 use daymark_providers::view::{PortView, ServiceView};
 
 use super::Tls;
@@ -69,7 +70,7 @@ fn refuse_unsupported(reader: &mut Reader<'_>) {
     if reader.one(suffix, boolean) == Some(true) {
         let name = reader.written.name_of(suffix);
         reader.errors.push(
-            daymark_providers::CloudError::user(
+            CloudError::user(
                 "UnsupportedAnnotation",
                 format!("{name}: target groups that several clusters share are not supported"),
             )
@@ -81,7 +82,7 @@ fn refuse_unsupported(reader: &mut Reader<'_>) {
     {
         let name = reader.written.name(layer, "type");
         reader.errors.push(
-            daymark_providers::CloudError::user(
+            CloudError::user(
                 "UnsupportedAnnotation",
                 format!("{name}: {:?} is no type that Daymark serves", value.trim()),
             )
@@ -135,7 +136,7 @@ fn tls(reader: &mut Reader<'_>) -> Option<Tls> {
 /// The ports on which TLS is ended: with certificates those of `ssl-ports`, else all TCP ports.
 fn tls_ports(reader: &mut Reader<'_>, service: &ServiceView, has_certificate: bool) -> BTreeSet<u16> {
     const SUFFIX: &str = "ssl-ports";
-    let is_tcp = |port: &&PortView| port.protocol == daymark_model::Protocol::Tcp;
+    let is_tcp = |port: &&PortView| port.protocol == Protocol::Tcp;
     let Some((layer, _)) = reader.written.get(SUFFIX) else {
         let tcp = service.ports.iter().filter(is_tcp).map(|port| port.port);
         return if has_certificate { tcp.collect() } else { BTreeSet::new() };
@@ -145,11 +146,8 @@ fn tls_ports(reader: &mut Reader<'_>, service: &ServiceView, has_certificate: bo
         if layer == Layer::Own {
             let name = reader.written.name(layer, SUFFIX);
             reader.errors.push(
-                daymark_providers::CloudError::user(
-                    "CertificateMissing",
-                    format!("{name}: TLS needs a certificate"),
-                )
-                .remedy("set aws-load-balancer-ssl-cert, or remove it"),
+                CloudError::user("CertificateMissing", format!("{name}: TLS needs a certificate"))
+                    .remedy("set aws-load-balancer-ssl-cert, or remove it"),
             );
         }
         return BTreeSet::new();
@@ -180,9 +178,7 @@ fn unknown_port(reader: &mut Reader<'_>, suffix: &str, named: &str, service: &Se
         (_, true) => (format!("there is no port {named:?}"), format!("write one of {}", port_names(service))),
         (_, false) => (format!("the port {named:?} is not TCP"), "name TCP ports only".to_owned()),
     };
-    reader
-        .errors
-        .push(daymark_providers::CloudError::user("UnknownPort", format!("{name}: {what}")).remedy(remedy));
+    reader.errors.push(CloudError::user("UnknownPort", format!("{name}: {what}")).remedy(remedy));
 }
 
 /// The ports of a Service, for people.
