@@ -129,19 +129,7 @@ impl Inner {
         now: Instant,
         fault: Option<&Fault>,
     ) -> Option<ApiError> {
-        let by_fault = match fault? {
-            Fault::Error { code, status } => {
-                Some(faults::refused(action, code, *status, "an error was asked for"))
-            }
-            Fault::Throttled => Some(faults::throttled(action)),
-            Fault::Unavailable => Some(faults::unavailable(action)),
-            Fault::Timeout => Some(timed_out(action)),
-            Fault::Disconnected => {
-                Some(faults::unanswered(action, ApiError::CONNECTION, "connection reset by peer"))
-            }
-            Fault::LostResponse | Fault::CrashBefore | Fault::CrashAfter | Fault::Slow(_) => None,
-        };
-        by_fault.or_else(|| self.gate(action, is_write, now))
+        fault.and_then(|fault| by_fault(action, fault)).or_else(|| self.gate(action, is_write, now))
     }
 
     /// What stands before every call: its credentials, the pace, the policy.
@@ -159,6 +147,22 @@ impl Inner {
     fn apply(&mut self, hand: Hand, request: &Request) -> Result<Response, ApiError> {
         self.state.settle(Instant::now());
         self.state.apply(hand, request)
+    }
+}
+
+/// The error that a fault is, where it keeps a call from being looked at.
+fn by_fault(action: &'static str, fault: &Fault) -> Option<ApiError> {
+    match fault {
+        Fault::Error { code, status } => {
+            Some(faults::refused(action, code, *status, "an error was asked for"))
+        }
+        Fault::Throttled => Some(faults::throttled(action)),
+        Fault::Unavailable => Some(faults::unavailable(action)),
+        Fault::Timeout => Some(timed_out(action)),
+        Fault::Disconnected => {
+            Some(faults::unanswered(action, ApiError::CONNECTION, "connection reset by peer"))
+        }
+        Fault::LostResponse | Fault::CrashBefore | Fault::CrashAfter | Fault::Slow(_) => None,
     }
 }
 

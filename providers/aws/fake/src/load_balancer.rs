@@ -260,12 +260,8 @@ impl State {
         let until = self.now + self.timing.target_groups_linger;
         let forwards = listeners.iter().flat_map(|listening| &listening.listener.forward);
         let touched: BTreeSet<String> = forwards.map(|forward| forward.target_group.clone()).collect();
-        for pool in
-            touched.iter().filter_map(|arn| self.pools.get_mut(arn).map(|_| arn)).cloned().collect::<Vec<_>>()
-        {
-            if let Some(pool) = self.pools.get_mut(&pool) {
-                pool.released = Some(Released { by: arn.to_owned(), until });
-            }
+        for pool in self.pools.values_mut().filter(|pool| touched.contains(&pool.arn)) {
+            pool.released = Some(Released { by: arn.to_owned(), until });
         }
         self.due_at(until);
         self.refresh_use(&touched);

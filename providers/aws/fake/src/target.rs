@@ -77,11 +77,9 @@ impl State {
         let pool = self.pool(arn)?;
         require(!targets.is_empty(), "ValidationError", "At least one target must be specified")?;
         let mut after = pool.targets.clone();
-        let mut initial = Vec::new();
         for target in targets {
             let target = self.checked_target(pool, target)?;
             if after.get(&target).is_none_or(|registered| registered.gone_at.is_some()) {
-                initial.push(target.clone());
                 after.insert(target, Registered { since: self.now, gone_at: None });
             }
         }
