@@ -109,7 +109,7 @@ fn all_protocols(name: &str) -> daymark_providers::view::ServiceView {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn nothing_panics_and_every_refusal_names_its_annotation(written in annotations(), local: bool) {
