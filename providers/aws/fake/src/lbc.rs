@@ -9,6 +9,7 @@ use daymark_model::Family;
 use ipnet::Ipv4Net;
 
 use crate::Aws;
+use crate::faults::split_mix;
 use crate::foreign::{listener, mapping, plain_health};
 
 /// What the AWS Load Balancer Controller made for a Service.
@@ -51,9 +52,12 @@ impl Aws {
             tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
         };
         let backend_group = self.lbc_backend_group(cluster)?;
-        let short = format!("k8s-{namespace:.8}-{name:.8}");
+        let named = |of: &str| {
+            let id = format!("{cluster}/{namespace}/{name}/{of}");
+            format!("k8s-{}-{}-{}", short(namespace), short(name), digest(&id))
+        };
         let frontend_group = self.as_other(CreateSecurityGroup {
-            name: format!("{short}-f0"),
+            name: named("group"),
             description: "[k8s] Managed SecurityGroup for LoadBalancer".to_owned(),
             vpc: self.account().vpc.clone(),
             tags: tags("ManagedLBSecurityGroup"),
@@ -67,7 +71,7 @@ impl Aws {
         let (group, description) = (frontend_group.clone(), String::new());
         self.as_other(AuthorizeSecurityGroupIngress { group, rules: rules.collect(), description })?;
         let load_balancer = self.as_other(CreateLoadBalancer {
-            name: format!("{short}-0123456789"),
+            name: named("load-balancer"),
             scheme: Scheme::InternetFacing,
             ip_address_type: IpAddressType::Ipv4,
             subnets: self.account().public.iter().map(|subnet| mapping(subnet)).collect(),
@@ -85,7 +89,7 @@ impl Aws {
         for port in ports {
             let node_port = 30000_u16.saturating_add(*port);
             let target_group = self.as_other(CreateTargetGroup {
-                name: format!("{short}-{port}"),
+                name: named(&port.to_string()),
                 protocol: NlbProtocol::Tcp,
                 port: node_port,
                 target_type: TargetType::Instance,
@@ -136,4 +140,18 @@ impl Aws {
         })?;
         Ok(group)
     }
+}
+
+/// The first eight letters and digits.
+fn short(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).take(8).collect()
+}
+
+/// Ten digits that differ where `text` does; not that controller's own hash.
+fn digest(text: &str) -> String {
+    let mixed = text.bytes().fold(0, |mut mixed: u64, byte| {
+        mixed ^= u64::from(byte);
+        split_mix(&mut mixed)
+    });
+    format!("{:010x}", mixed >> 24)
 }
