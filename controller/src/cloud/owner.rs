@@ -129,6 +129,7 @@ impl Owner {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            let pause = self.until_due();
             tokio::select! {
                 received = feed.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
@@ -146,7 +147,7 @@ impl Owner {
                     Ok(done) => self.ended(done),
                     Err(error) => warn!(%error, "a task for the cloud ended badly"),
                 },
-                () = tokio::time::sleep(self.until_due()) => {}
+                () = tokio::time::sleep(pause) => {}
                 _ = tick.tick() => self.show(),
                 () = stop.cancelled() => return,
             }
@@ -461,7 +462,9 @@ impl Owner {
         let now = wall();
         let again = turn.report.as_ref().and_then(|report| report.again);
         if let Some(error) = error {
-            if turn.failed.is_none() && let Some(again) = again {
+            if turn.failed.is_none()
+                && let Some(again) = again
+            {
                 // Only a part failed; the rest goes on then.
                 self.queue.done(key, Some(now + again));
                 return Some(again);
