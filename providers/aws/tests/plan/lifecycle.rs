@@ -22,7 +22,8 @@ async fn a_load_balancer_is_made_and_nothing_is_done_again() {
     assert_eq!(found.listeners.len(), 2);
     assert_eq!(hostnames(&report), [found.load_balancer.dns_name.to_lowercase()]);
     assert_eq!(registered(&aws, 443).len(), 3);
-    let health = report.published.unwrap().ports;
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    let health = driver.pass(Some(&desired(&wish)), Depth::Targets).await.published.unwrap().ports;
     assert_eq!(health.len(), 2);
     assert_eq!((health[0].healthy, health[0].total), (3, 3));
     aws.reset_calls();
