@@ -147,6 +147,32 @@ pub enum Fault {
         /// What it should name.
         what: &'static str,
     },
+    /// A text that has not the form of what it should be.
+    #[error("{text:?} is no {what}: write it like {like}")]
+    Form {
+        /// What was written.
+        text: String,
+        /// What it should be.
+        what: &'static str,
+        /// An example.
+        like: &'static str,
+    },
+    /// A field that goes only with another value elsewhere.
+    #[error("does not go with {other}: {remedy}")]
+    Conflict {
+        /// The other field with its value.
+        other: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A list or map that is too long.
+    #[error("has {count} entries: use at most {max}")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// What is allowed.
+        max: usize,
+    },
     /// A claim whose name is not its address.
     #[error(
         "the claim on {address} must be named {expected:?}, not {name:?}: create it anew under that name"
@@ -214,6 +240,9 @@ impl Reason for Problem {
             Fault::ClaimName { .. } => "NameMismatch",
             Fault::Duplicate { .. } => "Duplicate",
             Fault::TooLong { .. } => "TooLong",
+            Fault::Form { .. } => "InvalidValue",
+            Fault::Conflict { .. } => "Conflict",
+            Fault::TooMany { .. } => "TooMany",
         }
     }
 }

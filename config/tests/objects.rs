@@ -48,6 +48,7 @@ impl Case {
             "AddressClaim" => self.judge(|o| native::claim(o).map(drop)),
             "Announcement" => self.judge(|o| native::announcement(o).map(drop)),
             "BgpNeighbor" => self.judge(|o| native::neighbor(o).map(drop)),
+            "CloudLoadBalancer" => self.judge(|o| native::cloud::record(o).map(drop)),
             "LoadBalancerProfile" => self.judge(|o| native::profile(o).map(drop)),
             "Speaker" => self.judge(|o| {
                 let (_, problems) = native::speaker_settings(o);

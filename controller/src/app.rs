@@ -46,6 +46,9 @@ pub async fn run(flags: Flags, stop: CancellationToken) -> anyhow::Result<()> {
     let health = Health::default();
     let metrics = Metrics::new(&mut registry);
     let pumps = PumpContext::new(watch_client, health.clone(), &mut registry);
+    #[cfg(feature = "aws")]
+    let (cloud_metrics, cloud_pumps) =
+        (crate::cloud::metrics::CloudMetrics::new(&mut registry), pumps.clone());
     let recorder = Recorder::spawn(write_client.clone(), NAME, &identity, &mut registry);
     let admin = Admin::new(health.clone(), registry);
     let bound = admin.bind(*metrics_address, stop.child_token()).await;
@@ -64,6 +67,19 @@ pub async fn run(flags: Flags, stop: CancellationToken) -> anyhow::Result<()> {
     feed::spawn(&pumps, &signals);
     let mesh_key = MeshKey::new(write_client.clone(), namespace, leadership.tenure(), health.clone());
     tokio::spawn(async move { mesh_key.run(&pumps).await });
+    #[cfg(feature = "aws")]
+    tokio::spawn(crate::cloud::run(
+        cloud_pumps,
+        crate::cloud::Surroundings {
+            namespace: namespace.clone(),
+            client: write_client.clone(),
+            tenure: leadership.tenure(),
+            recorder: recorder.clone(),
+            metrics: cloud_metrics,
+            health: health.clone(),
+        },
+        stop.child_token(),
+    ));
     let writer = Writer::new(write_client, leadership.tenure());
     let assigner = Settings { built_in_default: !flags.require_class, ..Settings::default() };
     let mut owner = Owner::new(assigner, writer, recorder, metrics, health);

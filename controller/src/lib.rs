@@ -8,6 +8,7 @@
 //! | [`owner`] | the one task that owns all state |
 //! | [`writer`] | executes writes against the API server |
 //! | [`news`] | events about Services |
+//! | `cloud` | load balancers in clouds (feature `aws`) |
 //! | [`config`] | conditions and counts of Daymark's own objects |
 //! | [`mesh_key`] | the Secret of the layer 2 meshes |
 //! | [`speakers`] | Speakers whose Node is gone |
@@ -16,6 +17,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod app;
+#[cfg(feature = "aws")]
+pub mod cloud;
 pub mod config;
 pub mod feed;
 pub mod flags;

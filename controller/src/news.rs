@@ -39,7 +39,8 @@ pub fn warn(recorder: &Recorder, uid: &Uid, trouble: &Trouble) {
     });
 }
 
-fn service(key: &ServiceKey, uid: &Uid) -> ObjectReference {
+/// A Service, as an event names it.
+pub fn service(key: &ServiceKey, uid: &Uid) -> ObjectReference {
     ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("Service".to_owned()),

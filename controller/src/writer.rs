@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use daymark_config::crd::AddressClaim;
-use daymark_config::names::condition::ADDRESS_ASSIGNED;
+use daymark_config::names::condition::{ADDRESS_ASSIGNED, PROVISIONED};
 use daymark_config::native;
 use daymark_kube::lease::Tenure;
 use daymark_kube::{CallError, slim, views, within};
@@ -28,7 +28,7 @@ use crate::NAME;
 pub const DEADLINE: Duration = Duration::from_secs(4);
 
 /// Condition types of ours on a Service that go with its address.
-const OURS: [&str; 3] = [ADDRESS_ASSIGNED, "daymark.dev/Announced", "daymark.dev/Provisioned"];
+const OURS: [&str; 3] = [ADDRESS_ASSIGNED, "daymark.dev/Announced", PROVISIONED];
 
 /// What users wrote into an AddressClaim beside its spec: a PUT keeps it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -185,7 +185,7 @@ fn done(view: ClaimView) -> WriteResult {
 fn status_body(uid: &Uid, version: &ResourceVersion, patch: &StatusPatch) -> Value {
     let mut status = serde_json::Map::new();
     if let Some(ingress) = &patch.ingress {
-        let list: Vec<Value> = ingress.iter().map(entry).collect();
+        let list: Vec<Value> = ingress.iter().map(ingress_entry).collect();
         let list = if list.is_empty() { Value::Null } else { Value::Array(list) };
         status.insert("loadBalancer".into(), json!({ "ingress": list }));
     }
@@ -199,7 +199,8 @@ fn status_body(uid: &Uid, version: &ResourceVersion, patch: &StatusPatch) -> Val
     json!({"metadata": {"uid": uid, "resourceVersion": version.as_str()}, "status": status})
 }
 
-fn entry(ingress: &Ingress) -> Value {
+/// An entry of `status.loadBalancer.ingress`.
+pub fn ingress_entry(ingress: &Ingress) -> Value {
     let mut entry = serde_json::Map::new();
     if let Some(ip) = ingress.ip {
         entry.insert("ip".into(), json!(ip));

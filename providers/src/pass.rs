@@ -63,7 +63,7 @@ pub struct PlanSummary {
 /// How a pass ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// All is as it should be.
+    /// All is as it should be, or was made so.
     Converged,
     /// All that can be done now is done.
     Waiting(Wait),
@@ -73,9 +73,9 @@ pub enum End {
     Shown,
     /// It was to go, and nothing is left.
     Gone,
-    /// A call, or the plan, failed.
+    /// A call, or the plan, failed. Where [`PassReport::again`] is set, only a part did, and the rest goes on then.
     Failed(CloudError),
-    /// The inventory was not saved: nothing was made that it does not name.
+    /// The inventory was not saved: nothing was made that the saved one does not name. The next pass begins with that.
     Unsaved(StoreError),
 }
 
@@ -94,7 +94,7 @@ pub struct PassReport {
     pub done: usize,
     /// How it ended.
     pub end: End,
-    /// When to look again without any change.
+    /// When to look again without any change; `None` after a failure leaves that to [`crate::retry`].
     pub again: Option<Duration>,
 }
 
@@ -124,8 +124,8 @@ pub async fn run<C: Cloud, S: InventoryStore>(
         Err(Stop::Failed(error)) => End::Failed(error),
         Err(Stop::Unsaved(error)) => End::Unsaved(error),
     };
-    if let Err(error) = pass.save().await
-        && !matches!(pass.report.end, End::Unsaved(_))
+    if !matches!(pass.report.end, End::Unsaved(_))
+        && let Err(error) = pass.save().await
     {
         pass.report.end = End::Unsaved(error);
     }
@@ -172,65 +172,79 @@ impl<C: Cloud, S: InventoryStore> Pass<'_, C, S> {
         }
         let actual =
             self.cloud.observe(self.desired, inventory, depth, self.now).await.map_err(Stop::Failed)?;
-        let inventory = &mut self.report.inventory;
-        self.report.published = self.desired.map(|desired| self.cloud.published(desired, &actual, inventory));
+        self.publish(&actual);
+        let inventory = &self.report.inventory;
         let plan = self.cloud.plan(self.desired, &actual, inventory, self.now).map_err(Stop::Failed)?;
-        self.grant(&plan);
+        self.grant(&plan, depth);
         self.report.plan = summary(&plan, &self.report.inventory);
         self.report.remarks.clone_from(&plan.remarks);
-        if self.policy.mode == CloudMode::Plan && !plan.is_converged() {
-            return Ok(End::Shown);
-        }
+        plan.waits.iter().for_each(|wait| self.look_again(wait.after));
         let steps = self.permitted(&plan);
         for step in &steps {
             step.operation.remember(&mut self.report.inventory, self.now);
         }
         self.save().await.map_err(Stop::Unsaved)?;
-        let failed = match self.carry_out(&steps).await? {
-            Progress::Interrupted(wait) => return Ok(End::Waiting(wait)),
-            Progress::Through(failed) => failed,
-        };
-        // What was made may have an address now.
-        if let Some(desired) = self.desired
-            && self.report.done > 0
-        {
-            self.report.published = Some(self.cloud.published(desired, &actual, &self.report.inventory));
+        let carried = self.carry_out(&steps).await;
+        if self.report.done > 0 {
+            // What was made may have an address now, even if something after it failed.
+            self.publish(&actual);
         }
-        if let Some(error) = failed {
-            return Err(Stop::Failed(error));
+        match carried? {
+            Some(wait) => Ok(End::Waiting(wait)),
+            None => Ok(self.ending(&plan, steps.len())),
         }
-        Ok(self.ending(&plan, steps.len()))
     }
 
+    fn publish(&mut self, actual: &C::Actual) {
+        let published = |desired| self.cloud.published(desired, actual, &self.report.inventory);
+        self.report.published = self.desired.map(published);
+    }
+
+    fn look_again(&mut self, after: Duration) {
+        self.report.again = Some(self.report.again.map_or(after, |sooner| sooner.min(after)));
+    }
+
+    /// How a pass ends in which every permitted step was done.
     fn ending(&mut self, plan: &Plan<C::Operation>, permitted: usize) -> End {
         if self.desired.is_none() && self.report.inventory.is_empty() {
+            self.report.again = None;
             return End::Gone;
+        }
+        plan.remarks.iter().for_each(|remark| self.look_again(remark.after));
+        if permitted > 0 {
+            self.look_again(LOOK_AGAIN);
+        }
+        if self.policy.mode != CloudMode::Apply && permitted < plan.steps.len() {
+            return End::Shown;
         }
         if let Some(wait) = plan.waits.iter().min_by_key(|wait| wait.after) {
             return End::Waiting(wait.clone());
         }
-        if permitted > 0 {
-            self.report.again = Some(LOOK_AGAIN);
-        }
-        if self.report.plan.consent.is_some() {
-            return End::Held;
-        }
-        if permitted < plan.steps.len() { End::Shown } else { End::Converged }
+        if self.report.plan.consent.is_some() { End::Held } else { End::Converged }
     }
 
     /// Grants what is consented to, and ends what was carried out.
-    fn grant(&mut self, plan: &Plan<C::Operation>) {
-        let inventory = &mut self.report.inventory;
-        if plan.disruptive.is_empty() && !inventory.granted.is_empty() {
-            inventory.granted.clear();
-            inventory.epoch = inventory.epoch.saturating_add(1);
+    ///
+    /// Only where the plan is to be carried out, lest a consent is used up by looking; and only from a plan over
+    /// everything: one over the targets does not name the changes that are under way.
+    fn grant(&mut self, plan: &Plan<C::Operation>, depth: Depth) {
+        if self.policy.mode != CloudMode::Apply || depth != Depth::Full {
+            return;
         }
-        let consented = plan.consent_hash(inventory);
-        if consented.is_some() && consented == self.policy.consent {
-            inventory.granted.extend(plan.disruptive.keys().cloned());
-        } else if self.policy.replacement == Replacement::CreateBeforeDestroy {
+        let inventory = &mut self.report.inventory;
+        if self.policy.replacement == Replacement::CreateBeforeDestroy {
             let new_first = plan.disruptive.iter().filter(|(_, change)| change.manner == Manner::NewFirst);
             inventory.granted.extend(new_first.map(|(id, _)| id.clone()));
+        }
+        let asked = plan.consent_hash(inventory);
+        if asked.is_some() && asked == self.policy.consent {
+            inventory.granted.extend(plan.disruptive.keys().cloned());
+        }
+        // Each finished change by itself: while another one goes on, it must not come back without being asked for.
+        let before = inventory.granted.len();
+        inventory.granted.retain(|change| plan.disruptive.contains_key(change));
+        if inventory.granted.len() < before {
+            inventory.epoch = inventory.epoch.saturating_add(1);
         }
     }
 
@@ -249,22 +263,30 @@ impl<C: Cloud, S: InventoryStore> Pass<'_, C, S> {
         plan.steps.iter().filter(may).cloned().collect()
     }
 
-    async fn carry_out(&mut self, steps: &[Step<C::Operation>]) -> Result<Progress, Stop> {
+    /// Takes the steps in order, and gives back what interrupted them.
+    async fn carry_out(&mut self, steps: &[Step<C::Operation>]) -> Result<Option<Wait>, Stop> {
         let mut failed: Option<CloudError> = None;
+        let mut interrupted = None;
         for step in steps {
             let inventory = &mut self.report.inventory;
             match self.cloud.apply(&step.operation, inventory, self.now).await {
                 Ok(Outcome::Done) => self.report.done += 1,
                 Ok(Outcome::Wait { reason, message, after }) => {
-                    return Ok(Progress::Interrupted(Wait { reason, message, after }));
+                    self.look_again(after);
+                    interrupted = Some(Wait { reason, message, after });
+                    break;
                 }
                 Err(error) if stands_alone(step.class, error.class) => {
                     failed.get_or_insert(error);
                 }
-                Err(error) => return Err(Stop::Failed(error)),
+                Err(error) => {
+                    // What else was waited for is tried no sooner than this.
+                    self.report.again = None;
+                    return Err(Stop::Failed(error));
+                }
             }
         }
-        Ok(Progress::Through(failed))
+        failed.map_or(Ok(interrupted), |error| Err(Stop::Failed(error)))
     }
 
     async fn save(&mut self) -> Result<(), StoreError> {
@@ -275,13 +297,6 @@ impl<C: Cloud, S: InventoryStore> Pass<'_, C, S> {
         self.saved.clone_from(&self.report.inventory);
         Ok(())
     }
-}
-
-enum Progress {
-    /// An operation has to be waited for.
-    Interrupted(Wait),
-    /// All steps were tried; the first error of those that hinder no other.
-    Through(Option<CloudError>),
 }
 
 /// Whether a step that failed so leaves the others their chance.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use daymark_model::{Family, Labels, Protocol, ServiceKey, Timestamp, TrafficPolicy, Uid};
 use ipnet::IpNet;
@@ -104,7 +105,7 @@ pub struct World {
     /// The endpoints of those Services, by Service name.
     pub endpoints: BTreeMap<String, Vec<EndpointView>>,
     /// All nodes, by name.
-    pub nodes: BTreeMap<String, NodeView>,
+    pub nodes: Arc<BTreeMap<String, NodeView>>,
 }
 
 /// Where clients may come from: CIDRs, parsed.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::CloudPlace;
+
 /// Where, as whom and with which defaults Services get NLBs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsProfile {
@@ -77,6 +79,17 @@ impl AwsProfile {
             defaults: BTreeMap::new(),
             tags: BTreeMap::new(),
             replacement_grace: Duration::from_secs(600),
+        }
+    }
+
+    /// Where load balancers of this profile are made.
+    pub fn place(&self) -> CloudPlace {
+        CloudPlace {
+            cluster: self.cluster_name.clone(),
+            region: self.region.clone(),
+            vpc: self.vpc_id.clone(),
+            role_arn: self.role_arn.clone(),
+            endpoint: self.endpoint.clone(),
         }
     }
 }

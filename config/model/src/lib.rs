@@ -9,6 +9,7 @@ pub mod announcement;
 pub mod aws;
 pub mod bgp;
 pub mod claim;
+pub mod cloud;
 pub mod interface;
 pub mod inventory;
 pub mod name;
@@ -30,6 +31,7 @@ pub use bgp::{
     Asn, Community, CommunityError, ExtendedCommunity, LargeCommunity, RouterId, StandardCommunity,
 };
 pub use claim::{Claim, ClaimState, Holder};
+pub use cloud::{CloudMember, CloudPlace, CloudProvider, CloudRecord};
 pub use interface::{Interface, InterfaceIndex, MacAddr, MacAddrError};
 pub use inventory::{Inventory, Ownership, Phase, Resource, ResourceKey};
 pub use name::{

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::aws_profile::AwsSettings;
 use super::schema;
 use super::status::{has_status, lenient, lenient_list};
 
@@ -24,6 +25,9 @@ use super::status::{has_status, lenient, lenient_list};
     printcolumn(name = "Class", type_ = "string", json_path = ".spec.loadBalancerClass"),
     printcolumn(name = "Default", type_ = "boolean", json_path = ".spec.default"),
     printcolumn(name = "Pools", type_ = "string", json_path = ".spec.pool.pools"),
+    printcolumn(name = "AWS Cluster", type_ = "string", json_path = ".spec.aws.clusterName"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.aws.mode", priority = 1),
+    printcolumn(name = "VPC", type_ = "string", json_path = ".spec.aws.vpcId", priority = 1),
     printcolumn(
         name = "Accepted",
         type_ = "string",
@@ -32,6 +36,17 @@ use super::status::{has_status, lenient, lenient_list};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
+#[x_kube(
+    validation = Rule::new("has(self.pool) != has(self.aws)")
+        .message("set exactly one of pool (addresses from pools) and aws (Network Load Balancers)"),
+    validation = Rule::new(
+        "!has(self.aws) || !has(self.aws.adoptLBC) || !self.aws.adoptLBC \
+         || self.loadBalancerClass == 'service.k8s.aws/nlb'"
+    ).message(
+        "aws.adoptLBC takes over what the AWS Load Balancer Controller made: loadBalancerClass must be its class, \
+         service.k8s.aws/nlb"
+    )
+)]
 pub struct LoadBalancerProfileSpec {
     /// The `spec.loadBalancerClass` of the Services that the profile serves.
     #[schemars(schema_with = "schema::load_balancer_class")]
@@ -41,8 +56,13 @@ pub struct LoadBalancerProfileSpec {
     #[serde(default)]
     pub default: bool,
 
-    /// Give addresses from pools.
-    pub pool: PoolProfile,
+    /// Give addresses from pools. Exactly one of `pool` and `aws` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolProfile>,
+
+    /// Make Network Load Balancers in AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsSettings>,
 }
 
 super::pathed::pathed!(LoadBalancerProfileSpec);

@@ -12,10 +12,13 @@
 mod address_claim;
 mod address_pool;
 mod announcement;
+mod aws_profile;
 mod bgp_neighbor;
+mod cloud_load_balancer;
+mod cloud_status;
 mod load_balancer_profile;
 mod pathed;
-mod schema;
+pub(crate) mod schema;
 mod selector;
 mod speaker;
 mod status;
@@ -31,9 +34,18 @@ pub use announcement::{
     Aggregate, Announcement, AnnouncementSpec, AnnouncementStatus, BgpSettings, FailbackMode, L2Settings,
     PreferredNodesSetting, TerminatingEndpointsMode, TimingProfileMode, WithoutEndpointsMode,
 };
+pub use aws_profile::{
+    AddressFormMode, AwsSettings, CloudModeSetting, DeletionMode, DriftMode, OrphansMode, PublishMode,
+    ReplacementMode, SubnetPolicyMode,
+};
 pub use bgp_neighbor::{
     AsnType, BgpNeighbor, BgpNeighborSpec, BgpNeighborStatus, BgpTimers, IpFamily, SourceSetting,
 };
+pub use cloud_load_balancer::{
+    CloudInventory, CloudLoadBalancer, CloudLoadBalancerSpec, CloudMember, CloudPlace, CloudProvider,
+    CloudResource, RecordedSetting, ResourceOwnership, ResourcePhase,
+};
+pub use cloud_status::{CloudFailure, CloudLoadBalancerStatus, CloudPlan, CloudPort, CloudRemark, CloudStep};
 pub use load_balancer_profile::{
     LoadBalancerProfile, LoadBalancerProfileSpec, LoadBalancerProfileStatus, PoolProfile,
 };
@@ -56,6 +68,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         AddressPool::crd(),
         Announcement::crd(),
         BgpNeighbor::crd(),
+        CloudLoadBalancer::crd(),
         LoadBalancerProfile::crd(),
         Speaker::crd(),
     ]

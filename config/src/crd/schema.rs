@@ -199,6 +199,85 @@ pub fn refresh_time(_: &mut SchemaGenerator) -> Schema {
     )])
 }
 
+/// How long an old load balancer stays beside its replacement.
+pub fn replacement_grace(_: &mut SchemaGenerator) -> Schema {
+    duration(&[("duration(self) <= duration('24h')", "must be at most 24h")])
+}
+
+/// The name of a cluster in the tags of a cloud.
+pub fn cloud_cluster_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    })
+}
+
+/// The id of a VPC.
+pub fn vpc_id(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 64, "pattern": "^vpc-[0-9a-f]+$" })
+}
+
+/// The name of a region of AWS.
+pub fn aws_region(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 64, "pattern": "^[a-z]+(-[a-z0-9]+)+$" })
+}
+
+/// The ARN of an IAM role.
+pub fn role_arn(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "maxLength": 2048, "pattern": r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$",
+    })
+}
+
+/// The URL of an API.
+pub fn endpoint_url(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "maxLength": 512, "pattern": r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$",
+    })
+}
+
+/// Ids of security groups.
+pub fn security_groups(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": { "type": "string", "maxLength": 64, "pattern": "^sg-[0-9a-f]+$" },
+    })
+}
+
+/// A map of at most `entries` texts of at most `length` characters.
+fn texts(entries: usize, length: usize) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": entries,
+        "additionalProperties": { "type": "string", "maxLength": length },
+    })
+}
+
+/// Values of annotations by their suffixes.
+pub fn annotation_defaults(_: &mut SchemaGenerator) -> Schema {
+    texts(128, 4096)
+}
+
+/// How many tags a profile may set; AWS permits 50 on a resource, and those of Services and of Daymark are among them.
+pub const MAX_TAGS: usize = 40;
+
+/// Tags in a cloud.
+pub fn cloud_tags(_: &mut SchemaGenerator) -> Schema {
+    texts(MAX_TAGS, 256)
+}
+
+/// How many facts may be told of one resource.
+pub const MAX_FACTS: usize = 64;
+
+/// The length of the longest fact.
+pub const MAX_FACT: usize = 4096;
+
+/// What a cloud said, by name.
+pub fn cloud_facts(_: &mut SchemaGenerator) -> Schema {
+    texts(MAX_FACTS, MAX_FACT)
+}
+
 /// The name of a cluster-scoped object.
 pub fn object_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 253, "pattern": NAME })

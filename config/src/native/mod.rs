@@ -4,7 +4,9 @@
 //! validations.
 
 mod announcement;
+mod aws;
 mod claim;
+pub mod cloud;
 mod field;
 mod neighbor;
 mod pool;

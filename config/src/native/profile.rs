@@ -2,7 +2,8 @@
 
 use daymark_model::{LoadBalancerProfile, ProfileTarget};
 
-use super::field::{self, Problems};
+use super::aws;
+use super::field::{self, Either, Problems};
 use crate::crd;
 use crate::problem::{Fault, Problem};
 
@@ -11,13 +12,21 @@ pub fn profile(object: &crd::LoadBalancerProfile) -> Result<LoadBalancerProfile,
     let spec = &object.spec;
     let mut problems = Problems::default();
     let class = problems.take("spec.loadBalancerClass", class(&spec.load_balancer_class));
-    let pools = field::names_in_order(&mut problems, "spec.pool.pools", &spec.pool.pools, "an AddressPool");
-    let profile = class.map(|class| LoadBalancerProfile {
+    let one = field::exactly_one("pool and aws", spec.pool.as_ref(), spec.aws.as_ref());
+    let target = problems.take("spec", one).map(|one| match one {
+        Either::First(pool) => ProfileTarget::Pool {
+            pools: field::names_in_order(&mut problems, "spec.pool.pools", &pool.pools, "an AddressPool"),
+        },
+        Either::Second(settings) => {
+            ProfileTarget::Aws(Box::new(aws::profile(&mut problems, &spec.load_balancer_class, settings)))
+        }
+    });
+    let profile = class.zip(target).map(|(class, target)| LoadBalancerProfile {
         name: Some(super::name(&object.metadata).into()),
         created_at: super::created_at(&object.metadata),
         class,
         default: spec.default,
-        target: ProfileTarget::Pool { pools },
+        target,
     });
     problems.finish(profile)
 }

@@ -6,7 +6,7 @@ use daymark_config::conditions::{ConditionStatus, Verdict};
 use daymark_config::names::condition::{ACCEPTED, OVERLAP, RESOLVED_REFS};
 use daymark_config::problem::accepted;
 use daymark_config::references::{of_announcement, of_profile, resolved_refs, settle_profiles};
-use daymark_model::{Claim, NeighborName, PoolName, Reason};
+use daymark_model::{Claim, LoadBalancerProfile, NeighborName, PoolName, ProfileTarget, Reason};
 use daymark_pool::validate::findings;
 use daymark_pool::{PoolReport, Refusal};
 
@@ -53,6 +53,9 @@ impl Board {
         if let Some(conflict) = conflicts.get(name) {
             accepted_alone = accepted(std::slice::from_ref(conflict));
         }
+        if let Some(absent) = missing_cloud(profile) {
+            accepted_alone = absent;
+        }
         let refs = resolved_refs(&of_profile(profile, &self.pool_names()));
         Said { verdicts: vec![accepted_alone, refs], retired: Vec::new() }
     }
@@ -85,6 +88,27 @@ impl Board {
 
     fn names(&self, sort: Sort) -> impl Iterator<Item = &str> {
         self.records.keys().filter(move |id| id.0 == sort).map(|id| id.1.as_str())
+    }
+}
+
+/// What is to be said of a profile whose cloud this build cannot serve, or not as the profile says.
+fn missing_cloud(profile: &LoadBalancerProfile) -> Option<Verdict> {
+    match &profile.target {
+        ProfileTarget::Pool { .. } => None,
+        #[cfg(feature = "aws")]
+        ProfileTarget::Aws(aws) => {
+            let faults = daymark_aws::model::check_profile(aws);
+            (!faults.is_empty()).then(|| accepted(&faults))
+        }
+        #[cfg(not(feature = "aws"))]
+        ProfileTarget::Aws(_) => Some(Verdict {
+            kind: ACCEPTED,
+            status: ConditionStatus::False,
+            reason: "NotBuiltIn".to_owned(),
+            message: "this build of daymark-controller has no AWS: build it with `--features aws`, as the released \
+                      image is"
+                .to_owned(),
+        }),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Meta {
     pub labels: Option<BTreeMap<String, String>>,
     /// Its annotations.
     pub annotations: Option<BTreeMap<String, String>>,
+    /// What keeps it from going away.
+    pub finalizers: Option<Vec<String>>,
     /// Who wrote it last, by part.
     pub managed_fields: Option<Vec<Writer>>,
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::meta::{Condition, Meta, lenient_list};
 
@@ -44,6 +45,12 @@ pub struct ServiceSpec {
     pub external_ips: Option<Vec<String>>,
     /// `Cluster` or `Local`.
     pub external_traffic_policy: Option<String>,
+    /// Where clients may come from.
+    pub load_balancer_source_ranges: Option<Vec<String>>,
+    /// Whether ports are allocated on the nodes; absent = yes.
+    pub allocate_load_balancer_node_ports: Option<bool>,
+    /// `None` or `ClientIP`.
+    pub session_affinity: Option<String>,
     /// Where kube-proxy answers whether the node has endpoints (`Local` only).
     pub health_check_node_port: Option<i64>,
     /// The pods.
@@ -62,8 +69,28 @@ pub struct ServicePort {
     pub protocol: Option<String>,
     /// Its number.
     pub port: Option<i64>,
+    /// Where it leads on a pod.
+    #[serde(default, deserialize_with = "target_port")]
+    pub target_port: Option<TargetPort>,
     /// The port on every node.
     pub node_port: Option<i64>,
+}
+
+/// Where a port of a Service leads on a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPort {
+    /// This port.
+    Number(i64),
+    /// The container port of this name.
+    Name(String),
+}
+
+fn target_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TargetPort>, D::Error> {
+    Ok(match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::Number(number)) => number.as_i64().map(TargetPort::Number),
+        Some(Value::String(name)) => Some(TargetPort::Name(name)),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => None,
+    })
 }
 
 /// What a Service was given.

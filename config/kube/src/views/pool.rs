@@ -1,12 +1,12 @@
 //! Services as `daymark-pool` sees them.
 
 use daymark_config::annotations;
-use daymark_model::{Family, IpMode, ServiceKey, Timestamp};
+use daymark_model::{IpMode, ServiceKey, Timestamp};
 use daymark_pool::view::{
     AddressCondition, ConditionStatus, FamilyPolicy, Ingress, Requests, ResourceVersion, ServiceView,
 };
 
-use super::{ADDRESS_ASSIGNED, condition, is_load_balancer, port, traffic_policy};
+use super::{ADDRESS_ASSIGNED, condition, family, is_load_balancer, port, traffic_policy};
 use crate::slim::{Condition, Service, ServiceIngress, ServiceSpec};
 
 /// What is kept of a Service; `None` for one that neither wants an address nor shows one nor carries our condition.
@@ -38,7 +38,7 @@ pub fn service(service: &Service) -> Option<ServiceView> {
         created_at: meta.created_at(),
         labels: meta.labels(),
         is_load_balancer,
-        class: spec.load_balancer_class.clone(),
+        class: super::class(service),
         families: spec.ip_families.iter().flatten().filter_map(|name| family(name)).collect(),
         family_policy: match spec.ip_family_policy.as_deref() {
             Some("PreferDualStack") => FamilyPolicy::PreferDualStack,
@@ -57,14 +57,6 @@ pub fn service(service: &Service) -> Option<ServiceView> {
         condition,
         ingress_manager: meta.foreign_status_writer().map(str::to_owned),
     })
-}
-
-fn family(name: &str) -> Option<Family> {
-    match name {
-        "IPv4" => Some(Family::V4),
-        "IPv6" => Some(Family::V6),
-        _ => None,
-    }
 }
 
 fn entry(ingress: &ServiceIngress) -> Ingress {
@@ -96,6 +88,8 @@ fn own_condition(condition: &Condition) -> AddressCondition {
 
 #[cfg(test)]
 mod tests {
+    use daymark_model::{Family, LoadBalancerProfile};
+    use daymark_pool::profiles::ProfileTable;
     use serde_json::json;
 
     use super::*;
@@ -140,6 +134,42 @@ mod tests {
         }))
         .unwrap();
         assert!(view.requests.unwrap_err().contains("daymark.dev/addresses"));
+    }
+
+    #[test]
+    fn a_service_that_asks_for_a_controller_of_aws_is_not_taken_by_a_default_pool() {
+        let table = ProfileTable::new(vec![LoadBalancerProfile::built_in(true)], true);
+        let of = |annotations: serde_json::Value, class: Option<&str>| {
+            let view = view(json!({
+                "metadata": {"name": "web", "annotations": annotations},
+                "spec": {"type": "LoadBalancer", "loadBalancerClass": class},
+            }))
+            .unwrap();
+            (table.profile_for(view.class.as_deref()).is_some(), view.class)
+        };
+        let asks = |value: &str| json!({"service.beta.kubernetes.io/aws-load-balancer-type": value});
+        for value in ["nlb-ip", "external"] {
+            assert_eq!(of(asks(value), None), (false, Some("service.k8s.aws/nlb".to_owned())), "{value}");
+        }
+        assert_eq!(of(asks("nlb"), None), (false, Some(super::super::IN_TREE_NLB.to_owned())));
+        // The field says more than the annotation, and other values say nothing.
+        assert_eq!(
+            of(asks("external"), Some("daymark.dev/pool")),
+            (true, Some("daymark.dev/pool".to_owned()))
+        );
+        assert_eq!(of(asks("classic"), None), (true, None));
+        assert_eq!(of(json!({}), None), (true, None));
+    }
+
+    #[test]
+    fn no_profile_can_have_the_class_of_the_in_tree_controller() {
+        let spec = daymark_config::crd::LoadBalancerProfileSpec {
+            load_balancer_class: super::super::IN_TREE_NLB.to_owned(),
+            pool: Some(Default::default()),
+            ..Default::default()
+        };
+        let profile = daymark_config::crd::LoadBalancerProfile::new("odd", spec);
+        assert!(daymark_config::native::profile(&profile).is_err());
     }
 
     #[test]

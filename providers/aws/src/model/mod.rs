@@ -1,4 +1,33 @@
 //! What a load balancer should be: from Services, annotations and a profile.
+//!
+//! | module | about |
+//! |---|---|
+//! | [`annotations`] | all keys, and where Daymark differs from the AWS Load Balancer Controller |
+//! | `written`, `value` | a Service's annotations over its profile's defaults, parsed |
+//! | `settings`, `security`, `attributes` | what is written about the load balancer as a whole |
+//! | `traffic`, `health`, `actions` | what is written about the ports of a Service |
+//! | `ports`, `targets`, `target_groups`, `parts` | listeners and target groups of a Service |
+//! | `group` | several Services on one load balancer |
+//! | [`build`](fn@build) | all of it |
+//! | `options`, `claim` | Daymark's own annotations; whose a Service is |
+
+mod actions;
+pub mod annotations;
+mod attributes;
+mod build;
+mod claim;
+mod group;
+mod health;
+mod options;
+mod parts;
+mod ports;
+mod security;
+mod settings;
+mod target_groups;
+mod targets;
+mod traffic;
+mod value;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,6 +41,10 @@ use crate::api::{
     Attributes, HealthCheck, IpAddressType, NlbProtocol, RuleProtocol, Scheme, Tags, Target, TargetType,
 };
 use crate::naming::Owner;
+
+pub use build::{Built, Subject, build, check_profile};
+pub use claim::{Claimant, ELSEWHERE, claimant, wanted_class};
+pub use options::{ServiceOptions, service_options};
 
 /// What one CloudLoadBalancer should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,19 +275,15 @@ pub struct NodeAccess {
 impl Nlb {
     /// The ports on nodes or pods that it must reach: one range for each protocol.
     pub fn node_ranges(&self) -> BTreeSet<PortRange> {
-        let mut ranges: BTreeMap<RuleProtocol, (u16, u16)> = BTreeMap::new();
-        let mut cover = |protocol, port: u16| {
-            let range = ranges.entry(protocol).or_insert((port, port));
-            *range = (range.0.min(port), range.1.max(port));
-        };
+        let mut single = Vec::new();
         for group in self.target_groups.values() {
             let protocols: &[RuleProtocol] = match group.protocol {
                 NlbProtocol::Tcp | NlbProtocol::Tls => &[RuleProtocol::Tcp],
                 NlbProtocol::Udp => &[RuleProtocol::Udp],
                 NlbProtocol::TcpUdp => &[RuleProtocol::Tcp, RuleProtocol::Udp],
             };
-            let ports = group.targets.iter().map(|target| target.port).chain([group.port]);
-            for port in ports {
+            let mut cover = |protocol, port| single.push(PortRange { protocol, from: port, to: port });
+            for port in group.targets.iter().map(|target| target.port).chain([group.port]) {
                 protocols.iter().for_each(|protocol| cover(*protocol, port));
                 if group.health.port.is_none() {
                     cover(RuleProtocol::Tcp, port);
@@ -264,6 +293,16 @@ impl Nlb {
                 cover(RuleProtocol::Tcp, port);
             }
         }
-        ranges.into_iter().map(|(protocol, (from, to))| PortRange { protocol, from, to }).collect()
+        joined(single)
     }
+}
+
+/// One range for each protocol that covers all `ranges` of it.
+pub fn joined(ranges: impl IntoIterator<Item = PortRange>) -> BTreeSet<PortRange> {
+    let mut joined: BTreeMap<RuleProtocol, PortRange> = BTreeMap::new();
+    for range in ranges {
+        let whole = joined.entry(range.protocol).or_insert(range);
+        (whole.from, whole.to) = (whole.from.min(range.from), whole.to.max(range.to));
+    }
+    joined.into_values().collect()
 }
