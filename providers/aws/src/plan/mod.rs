@@ -34,7 +34,6 @@ use std::time::Duration;
 
 use daymark_model::aws::{Drift, PublishWhen};
 use daymark_model::{Inventory, Phase, Resource, ResourceKey, Timestamp};
-use daymark_providers::plan::Manner;
 use daymark_providers::text::short_hash;
 use daymark_providers::{CloudError, Depth, Operation, Plan, Step, StepClass, Wait};
 
@@ -126,15 +125,6 @@ impl<'a> Planner<'a> {
         for shares in by_load_balancer.into_values() {
             self.targets(&shares);
         }
-        // What was consented to is not forgotten by a look that does not see it.
-        for change in &self.inventory.granted {
-            self.plan.disrupt(
-                change.clone(),
-                Manner::NewFirst,
-                "a change that was consented to is not finished",
-            );
-        }
-        self.plan.steps.append(&mut self.late);
         self.plan
     }
 

@@ -69,7 +69,7 @@ async fn the_new_one_stands_before_the_old_one_goes() {
             group.targets.insert(pod(&aws, more, 8080));
         }
         match &report.end {
-            End::Converged if report.again.is_none() => break,
+            End::Converged if report.done == 0 => break,
             End::Converged | End::Waiting(_) | End::Held => {}
             other => panic!("{other:?}"),
         }

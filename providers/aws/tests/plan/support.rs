@@ -185,15 +185,9 @@ impl Driver {
         for _ in 0..200 {
             let report = self.pass(desired, Depth::Full).await;
             let after = match &report.end {
-                End::Converged => match report.again {
-                    None => return report,
-                    Some(after) => after,
-                },
+                End::Converged | End::Held if report.done == 0 => return report,
+                End::Converged | End::Held => report.again.unwrap_or_default(),
                 End::Waiting(wait) => wait.after,
-                End::Held => match report.again {
-                    None => return report,
-                    Some(after) => after,
-                },
                 End::Shown | End::Gone | End::Failed(_) | End::Unsaved(_) => return report,
             };
             last = Some(report);

@@ -40,7 +40,7 @@ async fn beyond_the_quota_a_part_is_served_and_the_rest_told_of() {
     wish.target_groups.get_mut(&role(80)).unwrap().targets = (21..=29).map(|n| pod(&aws, n, 8080)).collect();
     let mut report = driver.pass(Some(&desired(&wish)), Depth::Targets).await;
     for _ in 0..60 {
-        if report.end == End::Converged && report.again.is_none() {
+        if report.end == End::Converged && report.done == 0 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
