@@ -195,17 +195,14 @@ impl<'a> Planner<'a> {
 
     /// Our tags of a resource that lacks some of them.
     fn tags(&mut self, key: &ResourceKey, found: &crate::api::Tags) {
-        // The tags of what was just made are not visible at once.
-        if self.entry(key).is_some_and(|entry| self.now.since(entry.since) < SETTLES_WITHIN) {
-            return;
-        }
         let wanted = self.tags_of(&key.role);
         let missing: crate::api::Tags =
             wanted.into_iter().filter(|(name, value)| found.get(name) != Some(value)).collect();
-        if !missing.is_empty() {
-            let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
-            self.late_step(StepClass::Cosmetic, operation, "tags are missing or differ");
+        if missing.is_empty() || tags_settle(self.entry(key), &missing, self.now) {
+            return;
         }
+        let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
+        self.late_step(StepClass::Cosmetic, operation, "tags are missing or differ");
     }
 
     fn tags_of(&self, role: &str) -> crate::api::Tags {
@@ -226,6 +223,15 @@ impl<'a> Planner<'a> {
             self.step(StepClass::Cosmetic, operation, "all is as wished");
         }
     }
+}
+
+/// Whether tags that are missing may only not be visible yet: of what was just made, or because they were just set.
+fn tags_settle(entry: Option<&Resource>, missing: &crate::api::Tags, now: Timestamp) -> bool {
+    entry.is_some_and(|entry| {
+        let noted = entry.facts.get(fact::TAGS_SET);
+        now.since(entry.since) < SETTLES_WITHIN
+            || noted.is_some_and(|noted| attributes::is_settling(noted, missing, now))
+    })
 }
 
 /// Whether a target group's entry was made for targets as they are wished now.
