@@ -6,12 +6,13 @@ mod target_group;
 
 use std::time::Duration;
 
-use daymark_model::{Inventory, Phase, Resource, ResourceKey, Timestamp};
-use daymark_providers::{CloudError, ErrorClass, Outcome};
+use daymark_model::{Inventory, Phase, ResourceKey, Timestamp};
+use daymark_providers::{CloudError, ErrorClass, Operation, Outcome};
 
 use crate::api::{AddTags, Api, ApiError, CreateTags, DeleteTags, RemoveTags, ask};
-use crate::naming::kind;
+use crate::naming::{fact, kind};
 use crate::plan::AwsOperation;
+use crate::plan::attributes::note;
 use crate::plan::operation::say;
 use crate::refusal::{is_gone, refusal};
 
@@ -90,16 +91,8 @@ pub async fn apply<A: Api>(
         AwsOperation::DeleteListener { key } => hand.delete_listener(key).await,
         AwsOperation::SetTags { key, tags } => hand.set_tags(key, tags).await,
         AwsOperation::Release { key, tags } => hand.release(key, tags).await,
-        AwsOperation::Adopt { key, name, id, ownership, facts } => {
-            let mut entry = hand
-                .inventory
-                .get(key)
-                .cloned()
-                .unwrap_or_else(|| Resource::intended(key.clone(), name.clone(), now));
-            entry.ownership = *ownership;
-            entry.facts.extend(facts.clone());
-            hand.inventory.put(entry);
-            hand.inventory.made(key, id, now);
+        AwsOperation::Adopt { .. } => {
+            operation.remember(hand.inventory, now);
             Ok(Outcome::Done)
         }
         AwsOperation::Enter { key, phase } => {
@@ -187,7 +180,11 @@ impl<A: Api> Hand<'_, A> {
         } else {
             ask(self.api, AddTags { arn: id, tags: tags.clone() }).await
         };
-        done.map(|()| Outcome::Done).map_err(|error| self.failed(key, error))
+        done.map_err(|error| self.failed(key, error))?;
+        if let Some(entry) = self.inventory.get_mut(key) {
+            entry.facts.insert(fact::TAGS_SET.to_owned(), note(tags, self.now));
+        }
+        Ok(Outcome::Done)
     }
 
     async fn release(&mut self, key: &ResourceKey, tags: &[String]) -> Result<Outcome, CloudError> {

@@ -32,9 +32,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use daymark_model::aws::Drift;
+use daymark_model::aws::{Drift, PublishWhen};
 use daymark_model::{Inventory, Phase, Resource, ResourceKey, Timestamp};
-use daymark_providers::plan::Manner;
 use daymark_providers::text::short_hash;
 use daymark_providers::{CloudError, Depth, Operation, Plan, Step, StepClass, Wait};
 
@@ -126,15 +125,6 @@ impl<'a> Planner<'a> {
         for shares in by_load_balancer.into_values() {
             self.targets(&shares);
         }
-        // What was consented to is not forgotten by a look that does not see it.
-        for change in &self.inventory.granted {
-            self.plan.disrupt(
-                change.clone(),
-                Manner::NewFirst,
-                "a change that was consented to is not finished",
-            );
-        }
-        self.plan.steps.append(&mut self.late);
         self.plan
     }
 
@@ -151,9 +141,26 @@ impl<'a> Planner<'a> {
         self.surplus_target_groups();
         self.surplus_security_groups();
         self.held = None;
+        self.wait_for_targets();
         self.plan.steps.append(&mut self.late);
+        // Who gets traffic from what exists relies on nothing else, and must not wait for what may fail.
+        self.plan.steps.sort_by_key(|step| step.class != StepClass::Targets);
         self.note_settled();
         Ok(self.plan)
+    }
+
+    /// An address that is published with the first healthy targets is waited for.
+    fn wait_for_targets(&mut self) {
+        if self.nlb.policy.publish != PublishWhen::Healthy || !self.plan.waits.is_empty() {
+            return;
+        }
+        let waits = |entry: &Resource| {
+            self.actual.load_balancers.contains_key(&entry.key) && !entry.facts.contains_key(fact::READY)
+        };
+        if newest(&self.inventory).is_some_and(waits) {
+            let text = "the address is published when every port has a healthy target";
+            self.plan.wait("WaitingForTargets", text, SOON);
+        }
     }
 
     fn entry(&self, key: &ResourceKey) -> Option<&Resource> {
@@ -191,10 +198,11 @@ impl<'a> Planner<'a> {
         let wanted = self.tags_of(&key.role);
         let missing: crate::api::Tags =
             wanted.into_iter().filter(|(name, value)| found.get(name) != Some(value)).collect();
-        if !missing.is_empty() {
-            let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
-            self.late_step(StepClass::Cosmetic, operation, "tags are missing or differ");
+        if missing.is_empty() || tags_settle(self.entry(key), &missing, self.now) {
+            return;
         }
+        let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
+        self.late_step(StepClass::Cosmetic, operation, "tags are missing or differ");
     }
 
     fn tags_of(&self, role: &str) -> crate::api::Tags {
@@ -215,6 +223,15 @@ impl<'a> Planner<'a> {
             self.step(StepClass::Cosmetic, operation, "all is as wished");
         }
     }
+}
+
+/// Whether tags that are missing may only not be visible yet: of what was just made, or because they were just set.
+fn tags_settle(entry: Option<&Resource>, missing: &crate::api::Tags, now: Timestamp) -> bool {
+    entry.is_some_and(|entry| {
+        let noted = entry.facts.get(fact::TAGS_SET);
+        now.since(entry.since) < SETTLES_WITHIN
+            || noted.is_some_and(|noted| attributes::is_settling(noted, missing, now))
+    })
 }
 
 /// Whether a target group's entry was made for targets as they are wished now.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use daymark_model::{Inventory, Resource, ResourceKey, Timestamp};
 use daymark_providers::{Plan, StepClass};
 
-use super::SOON;
 use super::operation::{AwsOperation, GroupRef};
+use super::{SETTLES_WITHIN, SOON};
 use crate::api::{Ingress, IngressRule, Peer};
 use crate::model::{NodeAccess, PortRange};
 use crate::naming::{BACKEND_ROLE, kind, rule_description};
@@ -27,7 +27,7 @@ pub fn plan(
     access: &NodeAccess,
     actual: &Actual,
     inventory: &Inventory,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Plan<AwsOperation> {
     let mut plan = Plan::default();
     let key = backend_key();
@@ -55,7 +55,7 @@ pub fn plan(
         Some(found) => {
             let missing: crate::api::Tags =
                 tags.into_iter().filter(|(name, value)| found.tags.get(name) != Some(value)).collect();
-            if !missing.is_empty() {
+            if !missing.is_empty() && !super::tags_settle(inventory.get(&key), &missing, now) {
                 let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
                 plan.step(StepClass::Cosmetic, operation, "tags are missing or differ");
             }
@@ -70,7 +70,7 @@ pub fn plan(
         narrow(&mut plan, access, group, backend);
     }
     for entry in inventory.of_kind(kind::NODE_RULES) {
-        leave(&mut plan, access, actual, entry, backend);
+        leave(&mut plan, access, actual, entry, backend, now);
     }
     plan
 }
@@ -118,6 +118,7 @@ fn leave(
     actual: &Actual,
     entry: &Resource,
     backend: Option<&str>,
+    now: Timestamp,
 ) {
     let group = actual.node_groups.iter().find(|group| group.id == entry.key.role);
     if group.is_some_and(|group| group.wanted) {
@@ -130,6 +131,13 @@ fn leave(
     if !ours.is_empty() {
         let operation = AwsOperation::Revoke { group: GroupRef::Id(entry.key.role.clone()), rules: ours };
         plan.step(StepClass::Delete, operation, "it is not a group of the nodes any longer");
+    }
+    // A rule that was just made may not be visible.
+    let age = now.since(entry.since);
+    if age < SETTLES_WITHIN {
+        let text = format!("rules in {} may just have been made", entry.key.role);
+        plan.wait("WaitingForVisibility", text, SETTLES_WITHIN.saturating_sub(age));
+        return;
     }
     plan.step(
         StepClass::Delete,

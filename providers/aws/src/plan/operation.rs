@@ -426,6 +426,15 @@ impl Operation for AwsOperation {
                 }
             }
             Self::CreateListener(new) => intend(inventory, &new.key, "", now),
+            // What later steps make in it must be found again by its entry.
+            Self::Adopt { key, name, id, ownership, facts } => {
+                inventory.intend(Resource::intended(key.clone(), name.clone(), now));
+                if let Some(entry) = inventory.get_mut(key) {
+                    entry.ownership = *ownership;
+                    entry.facts.extend(facts.clone());
+                }
+                inventory.made(key, id, now);
+            }
             Self::AuthorizeNodes { key, .. } => intend(inventory, key, "", now),
             Self::SetSubnets { key, records, .. }
             | Self::SetSecurityGroups { key, records, .. }
@@ -446,7 +455,6 @@ impl Operation for AwsOperation {
             | Self::RemoveCertificates { .. }
             | Self::SetTags { .. }
             | Self::Release { .. }
-            | Self::Adopt { .. }
             | Self::Enter { .. }
             | Self::Note { .. }
             | Self::Strike { .. } => {}
