@@ -20,6 +20,7 @@ use daymark_aws::api::{
 };
 use daymark_aws::sdk::{Sdk, Settings};
 use daymark_model::Family;
+use daymark_tests::Lab;
 use daymark_tests::aws::{Fault, FaultProxy, Ground, Moto, Outcome, REGION, Rule};
 
 /// An account of moto behind a proxy, and the SDK that asks it.
@@ -540,4 +541,22 @@ async fn a_lost_answer_leaves_what_was_made() {
     assert_eq!(account.proxy.log()[1].outcome, Outcome::Met(Fault::AnswerLost));
     let found = account.ask(DescribeTargetGroups { which: Which::Names(vec!["second".to_owned()]) }).await;
     assert_eq!(found[0].name, "second");
+}
+
+/// From a namespace of a lab, where controllers and nodes are.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hosts_of_a_lab_reach_the_proxy() {
+    let lab = Lab::builder("aws").nodes(1).clients(0).without_daymark().start().await.unwrap();
+    let moto = Moto::start().await.unwrap();
+    let proxy = FaultProxy::in_lab(&lab, &moto, "111111111111").await.unwrap();
+    let form = "Action=DescribeAccountLimits&Version=2015-12-01";
+    let endpoint = proxy.endpoint();
+    let scope = format!(
+        "authorization: AWS4-HMAC-SHA256 Credential=t/20260101/{REGION}/elasticloadbalancing/aws4_request"
+    );
+    let arguments = ["-sS", "--max-time", "20", "-H", &scope, "-d", form, &endpoint];
+    let answer = lab.nodes()[0].netns().run("curl", &arguments).await.unwrap();
+    assert!(answer.contains("network-load-balancers"), "{answer}");
+    assert_eq!(proxy.log()[0].outcome, Outcome::Answered(200));
+    lab.finish().await.unwrap();
 }
