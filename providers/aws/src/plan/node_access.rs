@@ -8,7 +8,7 @@ use daymark_providers::{Plan, StepClass};
 use super::operation::{AwsOperation, GroupRef};
 use super::{SETTLES_WITHIN, SOON};
 use crate::api::{Ingress, IngressRule, Peer};
-use crate::model::{NodeAccess, PortRange};
+use crate::model::{NodeAccess, PortRange, Surplus};
 use crate::naming::{BACKEND_ROLE, kind, rule_description};
 use crate::observe::{Actual, NodeGroup};
 
@@ -66,7 +66,7 @@ pub fn plan(
     for group in &wanted {
         widen(&mut plan, access, group, backend);
     }
-    for group in &wanted {
+    for group in wanted.iter().filter(|_| access.surplus == Surplus::Revoke) {
         narrow(&mut plan, access, group, backend);
     }
     for entry in inventory.of_kind(kind::NODE_RULES) {

@@ -9,7 +9,7 @@ use daymark_aws::api::{
 use daymark_aws::cloud::AwsCloud;
 use daymark_aws::model::{
     Backend, Desired, ForwardWish, ListenerWish, Nlb, NlbPolicy, NodeAccess, NodeAccessState, Security,
-    SubnetWish, TargetGroupWish,
+    SubnetWish, Surplus, TargetGroupWish,
 };
 use daymark_aws::naming::Owner;
 use daymark_aws_fake::Aws;
@@ -107,6 +107,7 @@ pub fn node_access(aws: &Aws) -> NodeAccess {
         vpc: aws.account().vpc.clone(),
         node_groups: Vec::new(),
         ranges: BTreeSet::new(),
+        surplus: Surplus::Revoke,
         tags: BTreeMap::new(),
     }
 }
