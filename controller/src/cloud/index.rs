@@ -672,3 +672,6 @@ fn is_held(service: &CloudService) -> bool {
 fn has_actions(service: &CloudService) -> bool {
     service.view.annotations.keys().any(|key| key.starts_with("service.beta.kubernetes.io/actions."))
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,14 +50,12 @@ impl Stage {
     pub async fn set_without_profile(name: &str) -> Result<Self> {
         let lab = Lab::builder(name).nodes(2).clients(0).start().await?;
         let moto = Moto::start().await?;
-        let proxy = FaultProxy::start_on(lab.outside().into(), &moto, "111111111111").await?;
+        let proxy = FaultProxy::in_lab(&lab, &moto, "111111111111").await?;
         let ground = Ground::lay(&proxy.past(), CLUSTER, 3, 2).await?;
         for (node, instance) in lab.nodes().iter().zip(&ground.instances) {
             let patch = json!({"spec": {"providerID": instance.provider_id()}});
             lab.all::<Node>().patch(node.name(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
         }
-        let controller = lab.controller("a").await?;
-        lab.open_way_out(controller.netns()).await?;
         Ok(Self { lab, proxy, ground, _moto: moto })
     }
 
