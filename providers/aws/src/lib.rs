@@ -16,7 +16,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod api;
+pub mod apply;
+pub mod cloud;
 pub mod model;
 pub mod naming;
+pub mod observe;
+pub mod orphans;
+pub mod plan;
+pub mod refusal;
 #[cfg(feature = "sdk")]
 pub mod sdk;
+pub mod subnets;

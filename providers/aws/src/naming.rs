@@ -22,6 +22,53 @@ pub mod kind {
     pub const NODE_RULES: &str = "NodeRules";
 }
 
+/// Facts in the inventory.
+pub mod fact {
+    /// Its DNS name, in small letters.
+    pub const DNS: &str = "dns";
+    /// The hosted zone of its DNS name.
+    pub const HOSTED_ZONE: &str = "hosted-zone";
+    /// What becomes of it when its Service goes: `Delete` or `Retain`.
+    pub const DELETION: &str = "deletion";
+    /// What the user last asked of its deletion protection: `true` or `false`.
+    pub const PROTECTION: &str = "protection";
+    /// Whether AWS has said once that it is active.
+    pub const ACTIVE: &str = "active";
+    /// Whether every port had a healthy target once.
+    pub const READY: &str = "ready";
+    /// Its static addresses, separated by commas.
+    pub const ADDRESSES: &str = "addresses";
+    /// What the targets of a target group are.
+    pub const TARGET_TYPE: &str = "target-type";
+    /// The family of the targets of a target group.
+    pub const FAMILY: &str = "family";
+    /// The load balancer that forwards to a target group.
+    pub const USED_BY: &str = "used-by";
+    /// The hash of the wish that was last carried out (kept where drift is only reported).
+    pub const SETTLED: &str = "settled";
+    /// What was last asked for in a subnet: `static/subnet-…` = Elastic IP, private and IPv6 address.
+    pub const STATIC_PREFIX: &str = "static/";
+}
+
+/// Names of recorded settings.
+pub mod record {
+    /// An attribute: `attribute/KEY`.
+    pub const ATTRIBUTE_PREFIX: &str = "attribute/";
+    /// Reserved capacity units.
+    pub const CAPACITY: &str = "capacity";
+    /// The ALPN policy of a listener.
+    pub const ALPN: &str = "alpn";
+    /// Whether security groups hold for PrivateLink.
+    pub const PRIVATE_LINK: &str = "private-link";
+    /// Whether there are prefixes for IPv6 source NAT.
+    pub const SOURCE_NAT: &str = "source-nat";
+}
+
+/// The description of each rule that Daymark makes, for the cluster of that name.
+pub fn rule_description(cluster: &str) -> String {
+    format!("daymark.dev/{cluster}")
+}
+
 /// The one role of load balancers.
 pub const LOAD_BALANCER_ROLE: &str = "nlb";
 /// The security group that says which clients may come.

@@ -1,0 +1,107 @@
+//! Attributes: what is asked for is set, what is no longer asked for is put back, everything else is left alone.
+
+use daymark_model::Resource;
+
+use super::operation::Records;
+use crate::api::{Attributes, NlbProtocol, TargetType};
+use crate::naming::{kind, record};
+
+/// What has to change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AttributeChange {
+    /// What is set.
+    pub set: Attributes,
+    /// What is recorded and forgotten.
+    pub records: Records,
+}
+
+/// What has to change so that `found` is as `wish` says. `found` is `None` for what is not made yet.
+pub fn settle(
+    kind: &str,
+    group: Option<(NlbProtocol, TargetType)>,
+    wish: &Attributes,
+    found: Option<&Attributes>,
+    resource: Option<&Resource>,
+) -> Option<AttributeChange> {
+    let mut change = AttributeChange::default();
+    let current = |key: &str| {
+        let told = found.and_then(|found| found.get(key)).map(String::as_str);
+        told.or_else(|| default_of(kind, group, key))
+    };
+    for (key, value) in wish {
+        if current(key) == Some(value) {
+            continue;
+        }
+        change.set.insert(key.clone(), value.clone());
+        let name = format!("{}{key}", record::ATTRIBUTE_PREFIX);
+        if resource.is_none_or(|resource| !resource.recorded.contains_key(&name)) {
+            change.records.before.insert(name, found.and_then(|found| found.get(key)).cloned());
+        }
+    }
+    let recorded = resource.into_iter().flat_map(|resource| &resource.recorded);
+    for (name, before) in recorded {
+        let Some(key) = name.strip_prefix(record::ATTRIBUTE_PREFIX) else { continue };
+        if wish.contains_key(key) {
+            continue;
+        }
+        change.records.forget.push(name.clone());
+        let before = before.as_deref().or_else(|| default_of(kind, group, key));
+        if let Some(before) = before
+            && current(key) != Some(before)
+        {
+            change.set.insert(key.to_owned(), before.to_owned());
+        }
+    }
+    (change != AttributeChange::default()).then_some(change)
+}
+
+/// Whether Daymark changed an attribute of it.
+pub fn is_recorded(resource: &Resource) -> bool {
+    resource.recorded.keys().any(|name| name.starts_with(record::ATTRIBUTE_PREFIX))
+}
+
+/// What AWS has where nobody set anything; AWS does not always tell it.
+fn default_of(kind: &str, group: Option<(NlbProtocol, TargetType)>, key: &str) -> Option<&'static str> {
+    match kind {
+        kind::LOAD_BALANCER => load_balancer_default(key),
+        kind::TARGET_GROUP => target_group_default(group, key),
+        kind::LISTENER => (key == "tcp.idle_timeout.seconds").then_some("350"),
+        _ => None,
+    }
+}
+
+fn load_balancer_default(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "deletion_protection.enabled"
+        | "load_balancing.cross_zone.enabled"
+        | "access_logs.s3.enabled"
+        | "zonal_shift.config.enabled" => "false",
+        "dns_record.client_routing_policy" => "any_availability_zone",
+        "access_logs.s3.bucket" | "access_logs.s3.prefix" => "",
+        _ => return None,
+    })
+}
+
+fn target_group_default(group: Option<(NlbProtocol, TargetType)>, key: &str) -> Option<&'static str> {
+    Some(match key {
+        "deregistration_delay.timeout_seconds" => "300",
+        "deregistration_delay.connection_termination.enabled" => match group?.0 {
+            NlbProtocol::Udp | NlbProtocol::TcpUdp => "true",
+            NlbProtocol::Tcp | NlbProtocol::Tls => "false",
+        },
+        "preserve_client_ip.enabled" => match group? {
+            (NlbProtocol::Tcp | NlbProtocol::Tls, TargetType::Ip) => "false",
+            (NlbProtocol::Udp | NlbProtocol::TcpUdp, TargetType::Ip) | (_, TargetType::Instance) => "true",
+        },
+        "proxy_protocol_v2.enabled" | "stickiness.enabled" => "false",
+        "stickiness.type" => "source_ip",
+        "load_balancing.cross_zone.enabled" => "use_load_balancer_configuration",
+        "target_health_state.unhealthy.connection_termination.enabled" => "true",
+        "target_health_state.unhealthy.draining_interval_seconds" => "0",
+        "target_group_health.dns_failover.minimum_healthy_targets.count"
+        | "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count" => "1",
+        "target_group_health.dns_failover.minimum_healthy_targets.percentage"
+        | "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage" => "off",
+        _ => return None,
+    })
+}

@@ -1,0 +1,214 @@
+//! Security groups of a load balancer: our own one says who may come, exactly.
+
+use std::collections::BTreeSet;
+
+use daymark_model::{Phase, ResourceKey};
+use daymark_providers::StepClass;
+use ipnet::IpNet;
+
+use super::Planner;
+use super::operation::{AwsOperation, GroupRef, Records};
+use crate::api::{Ingress, NlbProtocol, Peer, RuleProtocol};
+use crate::model::Security;
+use crate::naming::{FRONTEND_ROLE, kind, record, rule_description};
+use crate::observe::FoundLoadBalancer;
+
+impl Planner<'_> {
+    /// The key of our own security group: the one that there is, else the next.
+    pub(super) fn frontend_key(&self) -> ResourceKey {
+        let stays = |entry: &&daymark_model::Resource| {
+            entry.key.role == FRONTEND_ROLE && entry.phase != Phase::Leaving
+        };
+        let newest = self.inventory.of_kind(kind::SECURITY_GROUP).filter(stays).last();
+        newest.map(|entry| entry.key.clone()).unwrap_or_else(|| {
+            let generation = self.inventory.next_generation(kind::SECURITY_GROUP, FRONTEND_ROLE);
+            ResourceKey::new(kind::SECURITY_GROUP, FRONTEND_ROLE, generation)
+        })
+    }
+
+    /// Our own security group and its rules. What may come is let in now; what may not, is kept out at the end.
+    pub(super) fn frontend(&mut self) {
+        let Security::Managed { sources, prefix_lists, path_mtu } = &self.nlb.security else { return };
+        if matches!(self.nlb.adopt, Some(crate::model::Adopt::Arn(_))) {
+            return;
+        }
+        let key = self.frontend_key();
+        if self.actual.unseen.contains(&key) {
+            return;
+        }
+        let wanted = wanted_rules(self.nlb, sources, prefix_lists, *path_mtu);
+        let found = self.actual.security_groups.get(&key);
+        let Some(found) = found else {
+            let operation = AwsOperation::CreateSecurityGroup {
+                key: key.clone(),
+                name: self.nlb.owner.resource_name(&key),
+                description: format!(
+                    "Who may reach the load balancer of {}/{}",
+                    self.nlb.owner.namespace, self.nlb.owner.name
+                ),
+                vpc: self.nlb.vpc.clone(),
+                tags: self.tags_of(FRONTEND_ROLE),
+            };
+            self.mend(operation, "it does not exist");
+            if self.repairs {
+                self.authorize(&key, wanted);
+            }
+            return;
+        };
+        let present: BTreeSet<&Ingress> = found.rules.iter().map(|rule| &rule.ingress).collect();
+        let missing: BTreeSet<Ingress> =
+            wanted.iter().filter(|rule| !present.contains(rule)).cloned().collect();
+        let surplus: Vec<String> = found
+            .rules
+            .iter()
+            .filter(|rule| !wanted.contains(&rule.ingress))
+            .map(|rule| rule.id.clone())
+            .collect();
+        self.authorize(&key, missing);
+        if !surplus.is_empty() {
+            let operation = AwsOperation::Revoke { group: GroupRef::Own(key.clone()), rules: surplus };
+            if self.repairs {
+                self.late_step(StepClass::Delete, operation, "not wished");
+            } else {
+                self.mend(operation, "not wished");
+            }
+        }
+        let tags = found.tags.clone();
+        self.tags(&key, &tags);
+    }
+
+    fn authorize(&mut self, key: &ResourceKey, rules: BTreeSet<Ingress>) {
+        if rules.is_empty() {
+            return;
+        }
+        let operation = AwsOperation::Authorize {
+            group: GroupRef::Own(key.clone()),
+            rules: rules.into_iter().collect(),
+            description: rule_description(&self.nlb.owner.cluster),
+        };
+        self.mend(operation, "these clients may come");
+    }
+
+    /// Which security groups a load balancer has, where it can have any.
+    pub(super) fn security_of(&mut self, key: &ResourceKey, found: &FoundLoadBalancer) {
+        let is = &found.load_balancer.security_groups;
+        let Some(wanted) = self.groups() else { return };
+        if is.is_empty() || wanted.is_empty() {
+            return;
+        }
+        let ids: Option<BTreeSet<String>> = wanted.iter().map(|group| self.group_id(group)).collect();
+        let same = ids.is_some_and(|ids| ids == is.iter().cloned().collect());
+        let (private_link_rules, records) = self.private_link(key, found);
+        if same && private_link_rules.is_none() {
+            return;
+        }
+        let operation =
+            AwsOperation::SetSecurityGroups { key: key.clone(), groups: wanted, private_link_rules, records };
+        self.mend(operation, if same { "rules for PrivateLink differ" } else { "security groups differ" });
+    }
+
+    fn group_id(&self, group: &GroupRef) -> Option<String> {
+        match group {
+            GroupRef::Own(key) => self.inventory.id(key).map(str::to_owned),
+            GroupRef::Id(id) => Some(id.clone()),
+        }
+    }
+
+    /// What has to be said of PrivateLink: nothing where it is as wished.
+    fn private_link(&self, key: &ResourceKey, found: &FoundLoadBalancer) -> (Option<bool>, Records) {
+        let entry = self.entry(key);
+        // AWS does not always tell: then it is as it was last set, and else as AWS begins.
+        let noted =
+            entry.and_then(|entry| entry.facts.get(record::PRIVATE_LINK)).map(|value| value == "true");
+        let is = found.load_balancer.private_link_rules.or(noted).unwrap_or(true);
+        let recorded = entry.and_then(|entry| entry.recorded.get(record::PRIVATE_LINK));
+        let mut records = Records::default();
+        match (self.nlb.private_link_rules, recorded) {
+            (Some(wish), _) if wish == is => (None, records),
+            (Some(wish), recorded) => {
+                if recorded.is_none() {
+                    records.before.insert(record::PRIVATE_LINK.to_owned(), Some(is.to_string()));
+                }
+                (Some(wish), records)
+            }
+            (None, Some(before)) => {
+                records.forget.push(record::PRIVATE_LINK.to_owned());
+                (Some(before.as_deref() != Some("false")), records)
+            }
+            (None, None) => (None, records),
+        }
+    }
+
+    /// Security groups of ours that no load balancer has or is to have.
+    pub(super) fn surplus_security_groups(&mut self) {
+        let keeps = match &self.nlb.security {
+            Security::Managed { .. } => Some(self.frontend_key()),
+            Security::Given { .. } | Security::Off => None,
+        };
+        let used: BTreeSet<&String> = self
+            .actual
+            .load_balancers
+            .values()
+            .flat_map(|found| &found.load_balancer.security_groups)
+            .collect();
+        let of_kind =
+            self.inventory.of_kind(kind::SECURITY_GROUP).filter(|entry| Some(&entry.key) != keeps.as_ref());
+        let surplus: Vec<ResourceKey> = of_kind
+            .filter(|entry| entry.id.as_ref().is_none_or(|id| !used.contains(id)))
+            .map(|entry| entry.key.clone())
+            .collect();
+        for key in surplus {
+            if !self.actual.unseen.contains(&key) {
+                self.late_step(
+                    StepClass::Delete,
+                    AwsOperation::DeleteSecurityGroup { key },
+                    "nothing uses it",
+                );
+            }
+        }
+    }
+}
+
+fn wanted_rules(
+    nlb: &crate::model::Nlb,
+    sources: &BTreeSet<IpNet>,
+    prefix_lists: &BTreeSet<String>,
+    path_mtu: bool,
+) -> BTreeSet<Ingress> {
+    // Networks inside others would only use up the quota of rules.
+    let sources = IpNet::aggregate(&sources.iter().copied().collect());
+    let peers =
+        sources.iter().copied().map(Peer::Cidr).chain(prefix_lists.iter().cloned().map(Peer::PrefixList));
+    let mut rules = BTreeSet::new();
+    for peer in peers {
+        for listener in nlb.listeners.values() {
+            for protocol in protocols(listener.protocol) {
+                let port = i32::from(listener.port);
+                rules.insert(Ingress { protocol: *protocol, from: port, to: port, peer: peer.clone() });
+            }
+        }
+        if path_mtu {
+            rules.extend(path_mtu_rules(&peer));
+        }
+    }
+    rules
+}
+
+fn protocols(protocol: NlbProtocol) -> &'static [RuleProtocol] {
+    match protocol {
+        NlbProtocol::Tcp | NlbProtocol::Tls => &[RuleProtocol::Tcp],
+        NlbProtocol::Udp => &[RuleProtocol::Udp],
+        NlbProtocol::TcpUdp => &[RuleProtocol::Tcp, RuleProtocol::Udp],
+    }
+}
+
+/// "Fragmentation needed" (type 3, code 4) and "packet too big" (type 2, code 0).
+fn path_mtu_rules(peer: &Peer) -> Vec<Ingress> {
+    let v4 = Ingress { protocol: RuleProtocol::Icmp, from: 3, to: 4, peer: peer.clone() };
+    let v6 = Ingress { protocol: RuleProtocol::Icmpv6, from: 2, to: 0, peer: peer.clone() };
+    match peer {
+        Peer::Cidr(IpNet::V4(_)) => vec![v4],
+        Peer::Cidr(IpNet::V6(_)) => vec![v6],
+        Peer::PrefixList(_) | Peer::Group(_) => vec![v4, v6],
+    }
+}

@@ -1,0 +1,164 @@
+//! Targets: registered before others are deregistered, within quotas, fairly among ports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use daymark_model::ResourceKey;
+use daymark_providers::StepClass;
+use daymark_providers::text::short_hash;
+use ipnet::IpNet;
+
+use super::{Planner, operation::AwsOperation, operation::say};
+use crate::api::{MAX_TARGETS_PER_CALL, Target, TargetHealth, TargetState};
+use crate::model::TargetGroupWish;
+use crate::observe::Quotas;
+
+/// What one target group of a load balancer is to have.
+pub(super) struct Share<'a> {
+    /// The target group.
+    pub key: ResourceKey,
+    /// Its wish.
+    pub wish: &'a TargetGroupWish,
+}
+
+impl Planner<'_> {
+    /// Brings the targets of all target groups of one load balancer to what is wished.
+    pub(super) fn targets(&mut self, shares: &[Share<'_>]) {
+        let quotas = self.actual.quotas;
+        let wanted: Vec<usize> = shares.iter().map(|share| share.wish.targets.len()).collect();
+        let allowed = fair(&wanted, quotas);
+        for (share, allowed) in shares.iter().zip(allowed) {
+            let wish = placed(&share.wish.targets, &self.actual.vpc);
+            let subset = rendezvous(&share.key.role, wish, allowed);
+            let left_out = share.wish.targets.len().saturating_sub(subset.len());
+            if left_out > 0 {
+                let text = format!(
+                    "{} of {} targets of {} get no traffic: the quota allows {} per target group and {} per load balancer",
+                    left_out,
+                    share.wish.targets.len(),
+                    say(&share.key),
+                    quotas.per_group,
+                    quotas.per_load_balancer,
+                );
+                self.remark("TargetsTruncated", text);
+            }
+            self.sync(&share.key, &subset, quotas);
+        }
+    }
+
+    fn sync(&mut self, key: &ResourceKey, wish: &BTreeSet<Target>, quotas: Quotas) {
+        if self.actual.unseen.contains(key) {
+            return;
+        }
+        let nothing = Vec::new();
+        let found = self.actual.target_groups.get(key).map_or(&nothing, |found| &found.targets);
+        let changes = TargetChanges::between(wish, found);
+        let room = usize::try_from(quotas.per_group).unwrap_or(usize::MAX).saturating_sub(changes.registered);
+        let first = changes.register.len().saturating_sub(room).min(changes.deregister.len());
+        let (early, late) = changes.deregister.split_at(first);
+        self.deregister(key, early, "the quota leaves no room for both");
+        for chunk in changes.register.chunks(MAX_TARGETS_PER_CALL) {
+            let operation = AwsOperation::Register { key: key.clone(), targets: chunk.to_vec() };
+            self.step(StepClass::Targets, operation, "ready, and not registered");
+        }
+        self.deregister(key, late, "not wanted any longer");
+    }
+
+    fn deregister(&mut self, key: &ResourceKey, targets: &[Target], why: &str) {
+        for chunk in targets.chunks(MAX_TARGETS_PER_CALL) {
+            let operation = AwsOperation::Deregister { key: key.clone(), targets: chunk.to_vec() };
+            self.step(StepClass::Targets, operation, why);
+        }
+    }
+}
+
+/// What differs between the targets that are wished and those that are registered.
+struct TargetChanges {
+    registered: usize,
+    register: Vec<Target>,
+    deregister: Vec<Target>,
+}
+
+impl TargetChanges {
+    /// A target is its id and port: AWS does not tell its zone reliably.
+    fn between(wish: &BTreeSet<Target>, found: &[TargetHealth]) -> Self {
+        let registered: BTreeMap<(&str, u16), &Target> = found
+            .iter()
+            .filter(|health| health.state != TargetState::Draining)
+            .map(|health| ((health.target.id.as_str(), health.target.port), &health.target))
+            .collect();
+        let wished: BTreeSet<(&str, u16)> =
+            wish.iter().map(|target| (target.id.as_str(), target.port)).collect();
+        let register =
+            wish.iter().filter(|target| !registered.contains_key(&(target.id.as_str(), target.port)));
+        let deregister = registered.iter().filter(|(id, _)| !wished.contains(*id));
+        Self {
+            registered: registered.len(),
+            register: register.cloned().collect(),
+            deregister: deregister.map(|(_, target)| (*target).clone()).collect(),
+        }
+    }
+}
+
+/// Targets with the zone that AWS wants to hear: `all` for an address outside the VPC, none for others.
+fn placed(targets: &BTreeSet<Target>, vpc: &[IpNet]) -> BTreeSet<Target> {
+    let place = |target: &Target| {
+        let address: Option<IpAddr> = target.id.parse().ok();
+        let outside =
+            address.is_some_and(|address| !vpc.is_empty() && !vpc.iter().any(|net| net.contains(&address)));
+        Target { zone: outside.then(|| "all".to_owned()), ..target.clone() }
+    };
+    targets.iter().map(place).collect()
+}
+
+/// How many targets each target group may have: none gets less so that another gets more than it.
+fn fair(wanted: &[usize], quotas: Quotas) -> Vec<usize> {
+    let per_group = usize::try_from(quotas.per_group).unwrap_or(usize::MAX);
+    let mut left = usize::try_from(quotas.per_load_balancer).unwrap_or(usize::MAX);
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by_key(|position| wanted.get(*position));
+    let mut allowed = vec![0; wanted.len()];
+    for (served, position) in order.iter().enumerate() {
+        let share = left / (wanted.len() - served);
+        let (Some(want), Some(slot)) = (wanted.get(*position), allowed.get_mut(*position)) else { continue };
+        *slot = (*want).min(per_group).min(share);
+        left -= *slot;
+    }
+    allowed
+}
+
+/// The same `count` of `targets` wherever it is decided; when one comes or goes, the others stay.
+fn rendezvous(role: &str, targets: BTreeSet<Target>, count: usize) -> BTreeSet<Target> {
+    if targets.len() <= count {
+        return targets;
+    }
+    let score = |target: &Target| short_hash([role, &target.id, &target.port.to_string()], 16);
+    let mut rated: Vec<(String, Target)> =
+        targets.into_iter().map(|target| (score(&target), target)).collect();
+    rated.sort();
+    rated.into_iter().take(count).map(|(_, target)| target).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_port_is_not_starved_by_a_large_one() {
+        let quotas = Quotas { per_group: 100, per_load_balancer: 150 };
+        assert_eq!(fair(&[90, 10, 90], quotas), [70, 10, 70]);
+        assert_eq!(fair(&[300, 5], quotas), [100, 5]);
+        assert_eq!(fair(&[], quotas), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn one_target_less_moves_no_other() {
+        let target = |n: u8| Target { id: format!("10.0.0.{n}"), port: 80, zone: None };
+        let all: BTreeSet<Target> = (0..100).map(target).collect();
+        let before = rendezvous("web", all.clone(), 20);
+        let gone = before.first().unwrap().clone();
+        let fewer: BTreeSet<Target> = all.into_iter().filter(|target| *target != gone).collect();
+        let after = rendezvous("web", fewer, 20);
+        assert_eq!(before.intersection(&after).count(), 19);
+    }
+}
