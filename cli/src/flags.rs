@@ -298,7 +298,8 @@ mod tests {
 
     #[test]
     fn a_plan_is_of_one_thing() {
-        for right in ["plan", "plan shop/web --live", "plan -f a -f - --cluster-objects", "plan -f a --live"] {
+        for right in ["plan", "plan shop/web --live", "plan -f a -f - --cluster-objects", "plan -f a --live"]
+        {
             parse(right).unwrap();
         }
         for wrong in [

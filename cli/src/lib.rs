@@ -17,8 +17,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod app;
-pub mod cluster;
 pub mod aws;
+pub mod cluster;
 pub mod doctor;
 pub mod flags;
 mod forward;

@@ -91,7 +91,10 @@ impl Completed {
             let dual = spec.ip_family_policy.as_deref() == Some("RequireDualStack");
             view.families = if dual { vec![Family::V4, Family::V6] } else { vec![Family::V4] };
             if !dual {
-                notes.push(format!("{}: spec.ipFamilies is decided by the API server: taken as IPv4", self.key));
+                notes.push(format!(
+                    "{}: spec.ipFamilies is decided by the API server: taken as IPv4",
+                    self.key
+                ));
             }
         }
         self.stand_in_ports(&mut view, &spec, &mut notes);
@@ -119,7 +122,8 @@ impl Completed {
             stand_ins.extend(view.health_check_node_port);
         }
         if let (Some(first), Some(last)) = (stand_ins.first(), stand_ins.last()) {
-            let which = if first == last { format!("{first} stands") } else { format!("{first}-{last} stand") };
+            let which =
+                if first == last { format!("{first} stands") } else { format!("{first}-{last} stand") };
             notes.push(format!("{}: node ports are decided by the API server: {which} for them", self.key));
         }
     }

@@ -104,7 +104,9 @@ impl Objects {
         match (self.services.get_mut(&key), origin) {
             (Some(known), Origin::Cluster) => known.learn(&service),
             (Some(_), Origin::Files) => {
-                return Err("is there twice: the first one holds here, the last one would with kubectl".to_owned());
+                return Err(
+                    "is there twice: the first one holds here, the last one would with kubectl".to_owned()
+                );
             }
             (None, _) => {
                 let completed = complete(&key, service, origin);

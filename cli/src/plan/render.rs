@@ -23,12 +23,7 @@ pub fn overview(overview: &Overview, width: Width) -> String {
     if !overview.services.is_empty() {
         let mut table = Table::new(&["NAMESPACE", "SERVICE", "REASON", "MESSAGE"]);
         for word in &overview.services {
-            table.row([
-                word.namespace.clone(),
-                word.name.clone(),
-                word.reason.clone(),
-                word.message.clone(),
-            ]);
+            table.row([word.namespace.clone(), word.name.clone(), word.reason.clone(), word.message.clone()]);
         }
         text.push_str(&format!("\nServices:\n{}", table.render()));
     }
@@ -108,7 +103,8 @@ pub fn detail(balancer: &Balancer, width: Width) -> String {
             text.push_str(&format!("  {name:<12}{}\n", printable(value)));
         }
     };
-    line("state", &format!("{} {}", reason(balancer), balancer.message).trim().replacen(' ', ": ", 1));
+    let said = [reason(balancer), balancer.message.clone()];
+    line("state", &said.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": "));
     line("reached at", &[&balancer.hostnames[..], &balancer.addresses].concat().join(", "));
     line("serves", &balancer.members.join(", "));
     for (name, value) in &balancer.facts {

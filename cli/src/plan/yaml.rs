@@ -72,7 +72,9 @@ fn pieces(text: &str) -> Vec<(usize, String)> {
 }
 
 fn says_something(piece: &str) -> bool {
-    piece.lines().any(|line| !matches!(line.trim_start().chars().next(), None | Some('#')) && !line.starts_with('%'))
+    piece
+        .lines()
+        .any(|line| !matches!(line.trim_start().chars().next(), None | Some('#')) && !line.starts_with('%'))
 }
 
 /// What `kubectl get -o yaml` writes of several objects is one list.
