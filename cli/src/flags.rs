@@ -47,7 +47,7 @@ Examples:
 const DOCTOR_EXAMPLES: &str = "Run on a node (in its network namespace) it also looks at the node's interfaces, sysctls, neighbor table and
 kube-proxy, asks the node's own speaker, and sends one UDP datagram (port 9, TTL 1) to each address of a Service on
 the node's subnets, to see who answers ARP and ND for it, and one to the mesh port of each other node. Elsewhere only
-what the API server says is looked at. What was skipped is listed, with why.
+what the API server says is looked at: load balancers in clouds too, and what is left of other controllers. What was skipped is listed, with why.
 
 Examples:
   daymark doctor                                 from anywhere

@@ -1,6 +1,5 @@
 //! What the API server would add to a Service when it is applied: known only then, and stood in for until then.
 
-use daymark_config::names::annotation;
 use daymark_kube::Key;
 use daymark_kube::slim::Service;
 use daymark_kube::views::cloud;
@@ -21,6 +20,13 @@ pub struct Completed {
     service: Service,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+/// What stands for something, in sentences.
+#[derive(Debug, Default)]
+struct Notes {
+    families: Option<String>,
+    ports: Option<String>,
 }
 
 /// A Service out of a file or the cluster.
@@ -53,29 +59,21 @@ impl Completed {
         self.service.metadata.uid.as_ref().is_some_and(|uid| !uid.is_empty())
     }
 
-    /// The profile's consent and mode are about a stored Service; this is what it carries.
-    pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.service.metadata.annotations.as_ref()?.get(key).map(String::as_str)
-    }
-
-    /// The group that it wants to be in.
-    pub fn group(&self) -> Option<&str> {
-        self.annotation(annotation::GROUP).map(str::trim).filter(|group| !group.is_empty())
-    }
-
     /// What clouds see of it, with stand-ins.
     pub fn view(&self) -> ServiceView {
         self.with_notes().0
     }
 
-    /// What stands for something that only the API server decides, in sentences.
-    pub fn notes(&self) -> Vec<String> {
-        self.with_notes().1
+    /// What stands for something that only the API server decides, in sentences; node ports matter where they are used.
+    pub fn notes(&self, uses_node_ports: bool) -> Vec<String> {
+        let notes = self.with_notes().1;
+        let ports = notes.ports.filter(|_| uses_node_ports);
+        notes.families.into_iter().chain(ports).collect()
     }
 
-    fn with_notes(&self) -> (ServiceView, Vec<String>) {
+    fn with_notes(&self) -> (ServiceView, Notes) {
         let mut view = cloud::view(&self.service);
-        let mut notes = Vec::new();
+        let mut notes = Notes::default();
         if self.service.metadata.creation_timestamp.is_none() {
             // What is not applied yet will be younger than all that is.
             view.created_at = Timestamp(i64::MAX);
@@ -91,10 +89,8 @@ impl Completed {
             let dual = spec.ip_family_policy.as_deref() == Some("RequireDualStack");
             view.families = if dual { vec![Family::V4, Family::V6] } else { vec![Family::V4] };
             if !dual {
-                notes.push(format!(
-                    "{}: spec.ipFamilies is decided by the API server: taken as IPv4",
-                    self.key
-                ));
+                let text = "spec.ipFamilies is decided by the API server: taken as IPv4";
+                notes.families = Some(format!("{}: {text}", self.key));
             }
         }
         self.stand_in_ports(&mut view, &spec, &mut notes);
@@ -105,7 +101,7 @@ impl Completed {
         &self,
         view: &mut ServiceView,
         spec: &daymark_kube::slim::ServiceSpec,
-        notes: &mut Vec<String>,
+        notes: &mut Notes,
     ) {
         let written: Vec<i64> = spec.ports.iter().flatten().filter_map(|port| port.node_port).collect();
         let free = (FIRST_NODE_PORT..).filter(|port| !written.contains(port));
@@ -124,7 +120,8 @@ impl Completed {
         if let (Some(first), Some(last)) = (stand_ins.first(), stand_ins.last()) {
             let which =
                 if first == last { format!("{first} stands") } else { format!("{first}-{last} stand") };
-            notes.push(format!("{}: node ports are decided by the API server: {which} for them", self.key));
+            let text = "node ports are decided by the API server";
+            notes.ports = Some(format!("{}: {text}: {which} for them", self.key));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daymark_aws::api::Api;
+use daymark_aws::api::{Api, TargetType};
 use daymark_aws::cloud::AwsCloud;
 use daymark_aws::model::{Claimant, Desired, Nlb, NodeAccessState, Subject, build, claimant};
 use daymark_aws::naming::{BACKEND_ROLE, kind};
@@ -223,8 +223,11 @@ fn draft(
         members: names.clone(),
     };
     let built = build(aws, &subject, &world, node_access(objects, own_namespace, profile));
-    let mut notes: Vec<String> = members.iter().flat_map(|(_, service)| service.notes()).collect();
+    let mut notes = Vec::new();
     if let Some(nlb) = &built.nlb {
+        let uses_node_ports =
+            nlb.target_groups.values().any(|group| group.target_type == TargetType::Instance);
+        notes.extend(members.iter().flat_map(|(_, service)| service.notes(uses_node_ports)));
         notes.extend(missing_targets(nlb, &world, objects));
     }
     let listed = |all: &BTreeMap<String, Vec<CloudError>>| {
@@ -253,7 +256,6 @@ fn draft(
 
 /// What of the targets is not in the objects.
 fn missing_targets(nlb: &Nlb, world: &World, objects: &Objects) -> Vec<String> {
-    use daymark_aws::api::TargetType;
     let mut notes = BTreeSet::new();
     for group in nlb.target_groups.values() {
         match group.target_type {
