@@ -10,7 +10,7 @@ PROPERTY_CASES ?= 100000
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-tools: ## install the Debian packages, kubectl and helm that the lab needs (as root)
+tools: ## install the Debian packages, kubectl, helm and moto that the lab needs (as root)
 	@tests/setup/install.sh
 
 kubelab: ## build the Kubernetes control plane for the lab (target/kubelab)

@@ -27,13 +27,14 @@ pub mod annotation {
     pub const GROUP: &str = "daymark.dev/group";
     /// The consent to the disruptive changes of a plan: what `status.plan.consent` of the CloudLoadBalancer says.
     pub const ALLOW_REPLACEMENT: &str = "daymark.dev/allow-replacement";
-    /// What is done with a plan, instead of what the profile says: `Apply`, `Observe` or `Plan`.
+    /// What is done with a plan, instead of what the profile says: `apply`, `observe` or `plan`.
     pub const MODE: &str = "daymark.dev/mode";
     /// What becomes of the load balancer of the deleted Service, instead of what the profile says: `Delete` or `Retain`.
     pub const DELETION_POLICY: &str = "daymark.dev/deletion-policy";
-    /// The load balancer in the cloud to take over: its ARN.
+    /// The ARN of the load balancer in the cloud that is used instead of one of our own.
     pub const ADOPT: &str = "daymark.dev/adopt";
-    /// When the address is published, instead of what the profile says: `Created`, `Active` or `Healthy`.
+    /// When the address is published, instead of what the profile says: `address`, `active` or
+    /// `healthy`.
     pub const WAIT_FOR: &str = "daymark.dev/wait-for";
 
     /// Who serves a Service without a class in AWS: `nlb` the in-tree controller, `nlb-ip` and `external` the AWS Load

@@ -178,7 +178,7 @@ impl<C: Cloud, S: InventoryStore> Pass<'_, C, S> {
         self.grant(&plan, depth);
         self.report.plan = summary(&plan, &self.report.inventory);
         self.report.remarks.clone_from(&plan.remarks);
-        plan.waits.iter().chain(&plan.remarks).for_each(|wait| self.look_again(wait.after));
+        plan.waits.iter().for_each(|wait| self.look_again(wait.after));
         let steps = self.permitted(&plan);
         for step in &steps {
             step.operation.remember(&mut self.report.inventory, self.now);
@@ -210,6 +210,7 @@ impl<C: Cloud, S: InventoryStore> Pass<'_, C, S> {
             self.report.again = None;
             return End::Gone;
         }
+        plan.remarks.iter().for_each(|remark| self.look_again(remark.after));
         if permitted > 0 {
             self.look_again(LOOK_AGAIN);
         }

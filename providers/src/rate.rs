@@ -85,11 +85,24 @@ impl Bucket {
         wait
     }
 
+    /// Takes tokens that were used without asking: one call that turned out to be several. Those who come later wait.
+    pub fn charge(&mut self, tokens: usize, now: Duration) {
+        self.fill(now);
+        // Never more than a burst in debt.
+        self.tokens = (self.tokens - tokens as f64).max(-self.configured.burst);
+    }
+
+    /// Gives a token back that was taken and not used.
+    pub fn give_back(&mut self, now: Duration) {
+        self.fill(now);
+        self.tokens = (self.tokens + 1.0).min(self.configured.burst);
+    }
+
     /// The cloud refused a call for its rate.
     pub fn throttled(&mut self, now: Duration) {
         self.fill(now);
         // The cloud's own bucket is empty, whatever this one says.
-        self.tokens = 0.0;
+        self.tokens = self.tokens.min(0.0);
         if self.cut_at.is_some_and(|cut| now.saturating_sub(cut) < SETTLE) {
             return;
         }
@@ -119,7 +132,7 @@ impl Bucket {
 }
 
 /// Those who wait, by class. The more urgent class goes first and each class in order of arrival; but the head of every
-/// class is served within [`FAIR`] turns.
+/// class is served within 20 turns.
 #[derive(Debug)]
 pub struct Line<T> {
     classes: [Waiting<T>; 4],
@@ -231,6 +244,18 @@ impl Limiter {
             never = self.lead() => match never {},
         }
         began.elapsed()
+    }
+
+    /// Takes tokens that were used without asking.
+    pub fn charge(&self, tokens: usize) {
+        let now = self.now();
+        self.state().bucket.charge(tokens, now);
+    }
+
+    /// Gives a token back that was taken and not used.
+    pub fn give_back(&self) {
+        let now = self.now();
+        self.state().bucket.give_back(now);
     }
 
     /// The cloud refused a call for its rate.
@@ -359,6 +384,11 @@ mod tests {
                 match what {
                     0 => bucket.throttled(now),
                     1 => bucket.succeeded(now),
+                    2 => bucket.charge(3, now),
+                    3 if taken > 0 => {
+                        bucket.give_back(now);
+                        taken -= 1;
+                    }
                     _ => {
                         let wait = bucket.take(now);
                         taken += u32::from(wait.is_zero());

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the lab needs on a Debian that has Rust, Go and Python: routers and network tools from Debian's archive,
-# kubectl and helm into target/tools. Does nothing, quickly, when all of it is there.
+# kubectl, helm and moto into target/tools. Does nothing, quickly, when all of it is there.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -64,3 +64,5 @@ for name in ("kubectl", "helm"):
 PYTHON
     rm -rf "$work"
 fi
+
+"$root/tests/setup/moto.sh"

@@ -95,6 +95,10 @@ impl Ground<'_> {
         let config = self.kubeconfig(identity, "daymark-controller", Bound::Free).await?;
         Ok(self
             .process(&format!("controller-{identity}"), "daymark-controller", netns, &config)?
+            // For the stand-in of AWS, which takes any; without, the SDK would look for a metadata service.
+            .environment("AWS_ACCESS_KEY_ID", "lab")
+            .environment("AWS_SECRET_ACCESS_KEY", "lab")
+            .environment("AWS_EC2_METADATA_DISABLED", "true")
             .arguments(["--identity", identity]))
     }
 

@@ -2,6 +2,7 @@
 //! real, made and removed by a test. `README.md` beside this crate shows how a test looks.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod aws;
 pub mod client;
 pub mod command;
 pub mod control_plane;

@@ -7,6 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{addresses, announce_everything, condition, routed_by, service};
+use daymark_config::crd;
+use daymark_config::native::cloud;
+use daymark_model::aws::Deletion;
+use daymark_model::{
+    AwsProfile, CloudMember, CloudProvider, CloudRecord, Inventory, Ownership, Phase, Resource, ResourceKey,
+    Timestamp,
+};
 use daymark_tests::{Lab, Result, RouterSpec, bail, ensure, tools, wait_for};
 use http::Request;
 use serde_json::{Value, json};
@@ -68,7 +75,10 @@ fn samples(folder: &str) -> Result<Vec<Sample>> {
 /// Creates an object with the server's checks of the schema, but without its checks of unknown fields.
 async fn create(lab: &Lab, plural: &str, object: &Value, dry_run: bool) -> Result<()> {
     let dry = if dry_run { "&dryRun=All" } else { "" };
-    let request = Request::post(format!("/apis/daymark.dev/v1alpha1/{plural}?fieldValidation=Ignore{dry}"))
+    let namespace = object["metadata"]["namespace"].as_str();
+    let namespace = namespace.map(|name| format!("namespaces/{name}/")).unwrap_or_default();
+    let path = format!("/apis/daymark.dev/v1alpha1/{namespace}{plural}?fieldValidation=Ignore{dry}");
+    let request = Request::post(path)
         .header("content-type", "application/json")
         .body(object.to_string().into_bytes())?;
     lab.kube().request::<Value>(request).await.map(drop).map_err(Into::into)
@@ -153,7 +163,8 @@ async fn one_bad_object_disables_only_itself() -> Result<()> {
     let mut silent = Vec::new();
     for sample in &bad {
         let plural = sample.plural();
-        if ["addressclaims", "speakers"].contains(&plural.as_str()) {
+        // Nobody says anything of these kinds in a condition `Accepted`, or only of a user's own.
+        if ["addressclaims", "cloudloadbalancers", "speakers"].contains(&plural.as_str()) {
             continue;
         }
         let told = wait_for(
@@ -182,6 +193,131 @@ async fn one_bad_object_disables_only_itself() -> Result<()> {
         let (status, ..) = condition(&lab, "addresspools", name, "Accepted").await?.unwrap();
         assert_eq!(status, "True");
     }
+    lab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_comes_back_from_the_server_as_it_was_written() -> Result<()> {
+    let lab = Lab::builder("crds-inventory").nodes(1).clients(0).start().await?;
+    let mut inventory = Inventory::default();
+    let limit = u32::try_from(crd::CloudInventory::MAX_RESOURCES)?;
+    for generation in 0..limit {
+        let key = ResourceKey::new("TargetGroup", "web/tcp-80", generation);
+        let mut resource =
+            Resource::intended(key, format!("dm-shop-web-{generation:010}"), Timestamp(1_700_000_000_123));
+        resource.id = (generation % 2 == 0).then(|| format!("arn:aws:elasticloadbalancing:::{generation}"));
+        resource.facts.insert("zone".into(), "Z1".into());
+        resource.recorded = [("a".to_owned(), Some(String::new())), ("b".to_owned(), None)].into();
+        if generation % 3 == 0 {
+            resource.ownership = Ownership::Borrowed;
+            resource.phase = Phase::Leaving;
+        }
+        inventory.put(resource);
+    }
+    inventory.epoch = u32::MAX;
+    inventory.granted.insert("replace nlb".into());
+    let mut record = CloudRecord {
+        provider: CloudProvider::Aws,
+        profile: "nlb".into(),
+        service_uid: Some("u-1".into()),
+        group: None,
+        members: vec![CloudMember { name: "web".into(), uid: "u-1".into() }],
+        place: AwsProfile::new("production-1", "vpc-0a1b2c3d").place(),
+        deletion: Deletion::Retain,
+        inventory,
+    };
+    let path = "/apis/daymark.dev/v1alpha1/namespaces/default/cloudloadbalancers";
+    let full = cloud::cloud_object("default", "web", &record);
+    create(&lab, "cloudloadbalancers", &serde_json::to_value(&full)?, false).await?;
+    let mut stored: crd::CloudLoadBalancer = serde_json::from_str(&lab.raw(&format!("{path}/web")).await?)?;
+    assert_eq!(cloud::record(&stored).as_ref(), Ok(&record));
+
+    // What is written over it is not mixed with what was there.
+    record.inventory = Inventory::default();
+    stored.spec = cloud::cloud_spec(&record);
+    let request = Request::put(format!("{path}/web"))
+        .header("content-type", "application/json")
+        .body(serde_json::to_vec(&stored)?)?;
+    let stored: crd::CloudLoadBalancer = lab.kube().request(request).await?;
+    assert_eq!(cloud::record(&stored).as_ref(), Ok(&record));
+
+    let status = crd::CloudLoadBalancerStatus {
+        hostnames: vec!["web-1.elb.example".into()],
+        healthy: Some("2/3".into()),
+        load_balancer: [("arn".to_owned(), "arn:aws:x".to_owned())].into(),
+        plan: Some(crd::CloudPlan {
+            consent: Some("0123456789".into()),
+            disruptive: vec!["replaces the load balancer".into()],
+            steps: vec![crd::CloudStep { what: "create".into(), why: "new".into(), held: true }],
+            more: 1,
+        }),
+        ports: vec![
+            crd::CloudPort {
+                service: "web".into(),
+                port: 53,
+                protocol: "TCP".into(),
+                healthy: 1,
+                total: 2,
+                draining: 0,
+            },
+            crd::CloudPort {
+                service: "web".into(),
+                port: 53,
+                protocol: "UDP".into(),
+                healthy: 1,
+                total: 1,
+                draining: 3,
+            },
+        ],
+        remarks: vec![crd::CloudRemark { reason: "Drift".into(), message: "a tag is gone".into() }],
+        last_error: Some(crd::CloudFailure {
+            class: "Throttled".into(),
+            reason: "Throttled".into(),
+            message: "rate exceeded".into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let request = Request::patch(format!("{path}/web/status"))
+        .header("content-type", "application/merge-patch+json")
+        .body(serde_json::to_vec(&json!({"status": status}))?)?;
+    let stored: crd::CloudLoadBalancer = lab.kube().request(request).await?;
+    assert_eq!(stored.status, Some(status));
+
+    // However much there is to tell, the server takes what is left of it.
+    let long = "é".repeat(5000);
+    let much = crd::CloudLoadBalancerStatus {
+        hostnames: vec!["web-1.elb.example".into(); 9],
+        addresses: vec!["192.0.2.1".into(); 99],
+        // A merge patch takes nothing away, so the fact from before is among them.
+        load_balancer: (0..99)
+            .map(|i| (if i == 0 { "arn".to_owned() } else { format!("fact-{i}") }, long.clone()))
+            .collect(),
+        plan: Some(crd::CloudPlan {
+            disruptive: vec![long.clone(); 99],
+            steps: vec![crd::CloudStep { what: long.clone(), why: long.clone(), held: false }; 99],
+            ..stored.status.clone().and_then(|status| status.plan).unwrap_or_default()
+        }),
+        remarks: vec![crd::CloudRemark { reason: "Drift".into(), message: long.clone() }; 99],
+        last_error: Some(crd::CloudFailure {
+            class: "Blocked".into(),
+            reason: "Blocked".into(),
+            message: long.clone(),
+            action: Some(long.clone()),
+            code: Some(long.clone()),
+            remedy: Some(long),
+            retry_at: None,
+        }),
+        ..stored.status.unwrap_or_default()
+    }
+    .bounded();
+    let request = Request::patch(format!("{path}/web/status"))
+        .header("content-type", "application/merge-patch+json")
+        .body(serde_json::to_vec(&json!({"status": much}))?)?;
+    lab.kube().request::<Value>(request).await?;
+    let shown = lab.kubectl(&["get", "dmclb", "web", "--no-headers"]).await?;
+    let columns: Vec<&str> = shown.split_whitespace().take(5).collect();
+    assert_eq!(columns, ["web", "nlb", "web-1.elb.example", "2/3", "0123456789"], "{shown}");
     lab.finish().await
 }
 

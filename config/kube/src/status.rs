@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Client;
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -32,6 +33,40 @@ pub fn conditions(
         changed |= conditions::remove(&mut list, kind);
     }
     changed.then_some(list)
+}
+
+/// The fields that [`patch`] turns the status `found` into `wanted` with: what it says no more is null, at every depth.
+/// `None` when they are the same.
+///
+/// # Errors
+/// When a status is no JSON object: a fault of its type.
+pub fn difference<S: Serialize>(
+    found: Option<&S>,
+    wanted: &S,
+) -> Result<Option<Map<String, Value>>, serde_json::Error> {
+    let object = |status: &S| serde_json::from_value::<Map<String, Value>>(serde_json::to_value(status)?);
+    let found = found.map(object).transpose()?.unwrap_or_default();
+    let fields = merge(&found, object(wanted)?);
+    Ok((!fields.is_empty()).then_some(fields))
+}
+
+/// The JSON merge patch (RFC 7396) from `found` to `wanted`.
+fn merge(found: &Map<String, Value>, wanted: Map<String, Value>) -> Map<String, Value> {
+    let gone = found.keys().filter(|name| !wanted.contains_key(*name));
+    let mut patch: Map<String, Value> = gone.map(|name| (name.clone(), Value::Null)).collect();
+    for (name, wanted) in wanted {
+        match (found.get(&name), wanted) {
+            (Some(Value::Object(found)), Value::Object(wanted)) => {
+                let fields = merge(found, wanted);
+                if !fields.is_empty() {
+                    patch.insert(name, Value::Object(fields));
+                }
+            }
+            (Some(found), wanted) if *found == wanted => {}
+            (_, wanted) => drop(patch.insert(name, wanted)),
+        }
+    }
+    patch
 }
 
 /// Merges `fields` into the status of exactly the object that `meta` was read from, and gives back its metadata.
@@ -88,6 +123,20 @@ mod tests {
         assert_eq!(conditions(&first, &[accepted("")], &["Overlap"], Some(1), at(2)), None);
         assert!(conditions(&first, &[accepted("")], &[], Some(2), at(2)).is_some());
         assert_eq!(conditions(&first, &[], &["Accepted"], Some(1), at(2)), Some(vec![]));
+    }
+
+    #[test]
+    fn what_a_status_says_no_more_is_taken_away_at_every_depth() {
+        let found =
+            json!({"a": 1, "error": {"code": "X", "remedy": "y"}, "plan": {"steps": [1]}, "same": {"k": 1}});
+        let wanted = json!({"a": 1, "error": {"code": "Z"}, "ports": [{"n": 1}], "same": {"k": 1}});
+        let fields = difference(Some(&found), &wanted).unwrap().map(Value::Object);
+        let expected = json!({"error": {"code": "Z", "remedy": null}, "plan": null, "ports": [{"n": 1}]});
+        assert_eq!(fields, Some(expected));
+        assert_eq!(difference(Some(&wanted), &wanted).unwrap(), None);
+        assert_eq!(difference(None, &wanted).unwrap().map(Value::Object), Some(wanted));
+        assert_eq!(difference(None, &json!({})).unwrap(), None);
+        assert!(difference(None, &json!(7)).is_err());
     }
 
     #[test]

@@ -11,9 +11,10 @@ pub struct CloudRecord {
     pub provider: CloudProvider,
     /// The profile that it was made by; it may be gone.
     pub profile: ProfileName,
-    /// The Service that it was made for; `None` where it never was one Service's.
+    /// The Service that it was made for; of a group, the first. `None` without a group: what lets all load balancers of
+    /// the profile reach the nodes.
     pub service_uid: Option<Uid>,
-    /// The group that it serves; `None` = one Service.
+    /// The group that it serves.
     pub group: Option<String>,
     /// The Services that it serves.
     pub members: Vec<CloudMember>,

@@ -46,10 +46,6 @@ use super::status::has_status;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
-#[x_kube(
-    validation = Rule::new("has(self.serviceUID) || has(self.group)")
-        .message("set serviceUID (the load balancer of one Service), group (of several), or both")
-)]
 pub struct CloudLoadBalancerSpec {
     /// The cloud: `aws`.
     pub provider: CloudProvider,
@@ -58,7 +54,8 @@ pub struct CloudLoadBalancerSpec {
     #[schemars(schema_with = "schema::object_name")]
     pub profile: String,
 
-    /// The UID of the Service that it was made for; of a group, of its first.
+    /// The UID of the Service that it was made for; of a group, of its first. Absent without a `group`: it is what lets
+    /// all load balancers of the profile reach the nodes.
     #[serde(default, rename = "serviceUID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub service_uid: Option<String>,

@@ -267,9 +267,15 @@ pub fn cloud_tags(_: &mut SchemaGenerator) -> Schema {
     texts(MAX_TAGS, 256)
 }
 
+/// How many facts may be told of one resource.
+pub const MAX_FACTS: usize = 64;
+
+/// The length of the longest fact.
+pub const MAX_FACT: usize = 4096;
+
 /// What a cloud said, by name.
 pub fn cloud_facts(_: &mut SchemaGenerator) -> Schema {
-    texts(64, 4096)
+    texts(MAX_FACTS, MAX_FACT)
 }
 
 /// The name of a cluster-scoped object.

@@ -245,3 +245,112 @@ fn address_form(mode: AddressFormMode) -> AddressForm {
         AddressFormMode::StaticAddresses => AddressForm::StaticAddresses,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(class: &str, settings: Value) -> Result<AwsProfile, Vec<String>> {
+        let settings: AwsSettings = serde_json::from_value(settings).unwrap();
+        let mut problems = Problems::default();
+        let profile = profile(&mut problems, class, &settings);
+        problems.finish(Some(profile)).map_err(|all| all.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_defaults_of_the_model() {
+        let read = read(AwsProfile::CLASS, json!({"clusterName": "c", "vpcId": "vpc-0a"}));
+        assert_eq!(read, Ok(AwsProfile::new("c", "vpc-0a")));
+        let settings =
+            AwsSettings { cluster_name: "c".into(), vpc_id: "vpc-0a".into(), ..AwsSettings::default() };
+        assert_eq!(
+            serde_json::from_value::<AwsSettings>(json!({"clusterName": "c", "vpcId": "vpc-0a"})).unwrap(),
+            settings
+        );
+    }
+
+    #[test]
+    fn everything_that_is_said_is_kept() {
+        let said = read(
+            AwsProfile::LBC_CLASS,
+            json!({
+                "clusterName": "production-1", "vpcId": "vpc-0a1b", "region": "us-gov-west-1",
+                "roleArn": "arn:aws-us-gov:iam::123456789012:role/a/daymark", "endpoint": "https://[::1]:4566/aws",
+                "mode": "Plan", "replacement": "CreateBeforeDestroy", "replacementGrace": "1h30m",
+                "drift": "Report", "orphans": "Delete", "deletionPolicy": "Retain", "subnetPolicy": "Exact",
+                "publish": "Healthy", "addressForm": "StaticAddresses", "adoptLBC": true,
+                "lbcClusterName": "old.example", "nodeSecurityGroups": ["sg-0a"],
+                "defaults": {"scheme": "internal", "target-group-attributes.443": "a=b"}, "tags": {"team": ""},
+            }),
+        );
+        let expected = AwsProfile {
+            region: Some("us-gov-west-1".into()),
+            role_arn: Some("arn:aws-us-gov:iam::123456789012:role/a/daymark".into()),
+            endpoint: Some("https://[::1]:4566/aws".into()),
+            mode: CloudMode::Plan,
+            replacement: Replacement::CreateBeforeDestroy,
+            drift: Drift::Report,
+            orphans: Orphans::Delete,
+            deletion: Deletion::Retain,
+            subnet_policy: SubnetPolicy::Exact,
+            publish: PublishWhen::Healthy,
+            address_form: AddressForm::StaticAddresses,
+            adopt_lbc: true,
+            lbc_cluster_name: Some("old.example".into()),
+            node_security_groups: vec!["sg-0a".into()],
+            defaults: [("scheme", "internal"), ("target-group-attributes.443", "a=b")]
+                .map(|(k, v)| (k.into(), v.into()))
+                .into(),
+            tags: [("team".into(), String::new())].into(),
+            replacement_grace: Duration::from_secs(5400),
+            ..AwsProfile::new("production-1", "vpc-0a1b")
+        };
+        assert_eq!(said, Ok(expected));
+    }
+
+    #[test]
+    fn bad_values_are_named_each() {
+        let of = |name: &str, value: Value| {
+            let mut settings = json!({"clusterName": "c", "vpcId": "vpc-0a"});
+            settings[name] = value;
+            read(AwsProfile::CLASS, settings).unwrap_err()
+        };
+        for (name, value) in [
+            ("clusterName", json!("")),
+            ("clusterName", json!("-c")),
+            ("vpcId", json!("vpc-")),
+            ("vpcId", json!("vpc-0A")),
+            ("vpcId", json!(format!("vpc-{}", "0".repeat(41)))),
+            ("region", json!("eu")),
+            ("region", json!("eu--1")),
+            ("region", json!("eu-central-1/../x")),
+            ("roleArn", json!("arn:aws:iam::12345678901:role/a")),
+            ("roleArn", json!("arn:aws:iam::123456789012:user/a")),
+            ("roleArn", json!("arn:aws:iam::123456789012:role/")),
+            ("endpoint", json!("https://")),
+            ("endpoint", json!("https://user@host/")),
+            ("endpoint", json!("ftp://host")),
+            ("endpoint", json!("http://host/?x=y")),
+            ("lbcClusterName", json!("a b")),
+            ("nodeSecurityGroups", json!(["sg-0a", "web"])),
+            ("defaults", json!({"": "x"})),
+            ("defaults", json!({"a b": "x"})),
+            ("tags", json!({"": "x"})),
+            ("tags", json!({"aws:x": "x"})),
+            ("tags", json!({"k".repeat(129): "x"})),
+            ("tags", json!({"k": "é".repeat(257)})),
+            ("replacementGrace", json!("25h")),
+            ("replacementGrace", json!("-1s")),
+            ("adoptLBC", json!(true)),
+        ] {
+            let said = of(name, value.clone());
+            assert_eq!(said.len(), 1, "{name} {value}: {said:?}");
+            assert!(said[0].starts_with(&format!("spec.aws.{name}")), "{said:?}");
+        }
+        let many: std::collections::BTreeMap<String, &str> = (0..41).map(|i| (format!("k{i}"), "")).collect();
+        assert_eq!(of("tags", json!(many)), ["spec.aws.tags: has 41 entries: use at most 40"]);
+        assert_eq!(of("tags", json!({"k": "é".repeat(256), "aws:k": ""})).len(), 1);
+    }
+}

@@ -31,9 +31,6 @@ pub fn record(object: &CloudLoadBalancer) -> Result<CloudRecord, Vec<Problem>> {
         .unwrap_or_default();
     let service_uid = spec.service_uid.as_deref().filter(|uid| !uid.is_empty());
     let group = spec.group.clone().filter(|group| !group.is_empty());
-    if service_uid.is_none() && group.is_none() {
-        problems.add("spec.serviceUID", Fault::Empty { remedy: "write the UID of the Service, or a group" });
-    }
     let mut members: Vec<CloudMember> = Vec::new();
     for (i, member) in spec.members.iter().enumerate() {
         let member = read_member(member, &members);

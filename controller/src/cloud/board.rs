@@ -223,18 +223,22 @@ impl Board {
         let mut wanted = shown.status.clone();
         wanted.observed_generation = generation;
         wanted.conditions = conditions.unwrap_or_else(|| found.conditions.clone());
-        // That it was looked at again is no news.
-        let differs = CloudLoadBalancerStatus { last_sync: None, ..wanted.clone() }
-            != CloudLoadBalancerStatus { last_sync: None, ..found };
-        if !differs {
-            return None;
-        }
+        wanted.last_sync.clone_from(&found.last_sync);
+        let mut fields = match status::difference(raw.status.as_ref(), &wanted.clone().bounded()) {
+            Ok(fields) => fields?,
+            Err(error) => {
+                warn!(load_balancer = %key, %error, "a status cannot be written");
+                return None;
+            }
+        };
+        // That it was looked at again is no news of its own.
+        fields.insert("lastSync".to_owned(), json!(shown.status.last_sync));
         let meta = Meta {
             uid: raw.metadata.uid.clone(),
             resource_version: raw.metadata.resource_version.clone(),
             ..Meta::default()
         };
-        Some(Write::Object(key.clone(), Box::new(meta), fields(&wanted)))
+        Some(Write::Object(key.clone(), Box::new(meta), fields))
     }
 
     /// Takes in how a write ended.
@@ -259,29 +263,6 @@ impl Board {
         }
         self.dirty.insert(id);
     }
-}
-
-/// The status with a null for each field that is to go.
-fn fields(status: &CloudLoadBalancerStatus) -> Map<String, Value> {
-    const ALL: [&str; 10] = [
-        "conditions",
-        "hostnames",
-        "addresses",
-        "loadBalancer",
-        "plan",
-        "healthy",
-        "ports",
-        "remarks",
-        "lastError",
-        "lastSync",
-    ];
-    let Value::Object(mut fields) = serde_json::to_value(status).unwrap_or_default() else {
-        return Map::new();
-    };
-    for name in ALL {
-        fields.entry(name).or_insert(Value::Null);
-    }
-    fields
 }
 
 /// Whether a Service shows an entry as it is wanted.

@@ -237,8 +237,8 @@ impl Objects {
         let Some(raw) = object.raw() else { return Err(WriteError::Unreadable(object.key.clone())) };
         let mut wanted = raw.clone();
         wanted.spec = native::cloud::cloud_spec(record);
-        let call = self.api(&object.key).replace(&object.key.name, &params(), &wanted);
-        let made = within(DEADLINE, call).await?;
+        let (api, params) = (self.api(&object.key), params());
+        let made = within(DEADLINE, api.replace(&object.key.name, &params, &wanted)).await?;
         Ok(CloudObject::read(made))
     }
 
@@ -248,17 +248,16 @@ impl Objects {
     /// The API server's refusal; that it is gone already is none.
     pub async fn delete(&self, object: &CloudObject) -> Result<(), WriteError> {
         self.may_write()?;
+        let Some(raw) = object.raw() else { return Err(WriteError::Unreadable(object.key.clone())) };
+        let api = self.api(&object.key);
+        let mut free = raw.clone();
+        free.metadata.finalizers.get_or_insert_default().retain(|name| name != finalizer::INVENTORY);
+        let params = params();
+        let replaced = within(DEADLINE, api.replace(&object.key.name, &params, &free)).await;
+        gone_is_well(replaced.map(drop))?;
         let only = DeleteParams::default()
             .preconditions(Preconditions { uid: object.uid().map(str::to_owned), resource_version: None });
-        gone_is_well(
-            within(DEADLINE, self.api(&object.key).delete(&object.key.name, &only)).await.map(drop),
-        )?;
-        let without = json!({
-            "metadata": {"uid": object.uid(), "finalizers": kept(object.raw())},
-        });
-        let call = self.api(&object.key);
-        let call = call.patch(&object.key.name, &patch_params(), &Patch::Merge(without));
-        gone_is_well(within(DEADLINE, call).await.map(drop))?;
+        gone_is_well(within(DEADLINE, api.delete(&object.key.name, &only)).await.map(drop))?;
         Ok(())
     }
 
@@ -332,12 +331,6 @@ fn finalizers(service: &CloudService, add: Option<&str>, remove: Option<&str>) -
         metadata["$deleteFromPrimitiveList/finalizers"] = json!([remove]);
     }
     json!({"metadata": metadata})
-}
-
-/// The finalizers of others.
-fn kept(object: Option<&CloudLoadBalancer>) -> Vec<String> {
-    let all = object.and_then(|object| object.metadata.finalizers.clone()).unwrap_or_default();
-    all.into_iter().filter(|name| name != finalizer::INVENTORY).collect()
 }
 
 fn gone_is_well(result: Result<(), CallError>) -> Result<(), CallError> {

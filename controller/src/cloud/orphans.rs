@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use daymark_aws::orphans::{self, Orphan};
 use daymark_model::CloudPlace;
 use daymark_model::aws::{CloudMode, Orphans};
+use daymark_providers::cloud::Outcome;
 use daymark_providers::error::CloudError;
 use tracing::{info, warn};
 
@@ -83,7 +84,7 @@ impl Search {
         self.running = false;
         let Findings { cluster, place, orphans, deleted } = findings;
         for orphan in &deleted {
-            info!(cluster, kind = orphan.kind, id = orphan.id, name = orphan.name, "deleted an orphan");
+            info!(cluster, kind = ?orphan.kind, id = orphan.id, name = orphan.name, "deleted an orphan");
         }
         match orphans {
             Ok(orphans) => {
@@ -92,7 +93,7 @@ impl Search {
                 for orphan in orphans.iter().filter(|orphan| !before.contains(&orphan.id)) {
                     warn!(
                         cluster,
-                        kind = orphan.kind,
+                        kind = ?orphan.kind,
                         id = orphan.id,
                         name = orphan.name,
                         owner = orphan.owner,
@@ -121,8 +122,16 @@ pub async fn search(connections: &Connections, order: Order) -> Findings {
         let Some(confirmed) = delete else { return Ok(found) };
         let (doomed, rest): (Vec<Orphan>, Vec<Orphan>) =
             found.into_iter().partition(|orphan| confirmed.contains(&orphan.id));
-        deleted = orphans::purge(cloud.api(), &doomed).await?;
-        Ok(rest)
+        orphans::purge_rules(cloud.api(), &place.cluster, &doomed).await?;
+        let mut left = rest;
+        for orphan in doomed {
+            match orphans::purge(cloud.api(), &orphan).await? {
+                Outcome::Done => deleted.push(orphan),
+                // It is found again, and tried again, by the next search.
+                Outcome::Wait { .. } => left.push(orphan),
+            }
+        }
+        Ok(left)
     }
     .await;
     Findings { cluster: place.cluster.clone(), place, orphans, deleted }

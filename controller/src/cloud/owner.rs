@@ -129,6 +129,7 @@ impl Owner {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            let pause = self.until_due();
             tokio::select! {
                 received = feed.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
@@ -146,7 +147,7 @@ impl Owner {
                     Ok(done) => self.ended(done),
                     Err(error) => warn!(%error, "a task for the cloud ended badly"),
                 },
-                () = tokio::time::sleep(self.until_due()) => {}
+                () = tokio::time::sleep(pause) => {}
                 _ = tick.tick() => self.show(),
                 () = stop.cancelled() => return,
             }
@@ -459,21 +460,22 @@ impl Owner {
     /// Ends the turn in the queue; how long until it is tried again after a failure.
     fn end_in_queue(&mut self, key: &Key, turn: &Turn, error: Option<&CloudError>) -> Option<Duration> {
         let now = wall();
+        let again = turn.report.as_ref().and_then(|report| report.again);
         if let Some(error) = error {
+            if turn.failed.is_none()
+                && let Some(again) = again
+            {
+                // Only a part failed; the rest goes on then.
+                self.queue.done(key, Some(now + again));
+                return Some(again);
+            }
             let at = self.queue.failed(key, error.class, error.retry_after, now, seed(key));
             return at.map(|at| at.since(now));
         }
-        let unsaved = turn.report.as_ref().is_some_and(|report| matches!(report.end, End::Unsaved(_)));
-        if unsaved {
+        if turn.report.as_ref().is_some_and(|report| matches!(report.end, End::Unsaved(_))) {
             self.queue.failed(key, ErrorClass::Transient, None, now, seed(key));
             return None;
         }
-        let again = turn.report.as_ref().and_then(|report| match &report.end {
-            End::Waiting(wait) => Some(wait.after),
-            End::Converged | End::Held | End::Shown | End::Gone | End::Failed(_) | End::Unsaved(_) => {
-                report.again
-            }
-        });
         self.queue.done(key, again.map(|after| now + after));
         None
     }

@@ -22,8 +22,11 @@ pub mod model;
 pub mod naming;
 pub mod observe;
 pub mod orphans;
+pub mod pace;
 pub mod plan;
 pub mod refusal;
 #[cfg(feature = "sdk")]
 pub mod sdk;
 pub mod subnets;
+
+pub use cloud::AwsCloud;

@@ -12,6 +12,8 @@ use daymark_model::Timestamp;
 
 /// How long an action keeps the load balancer locked.
 pub const ACTION: i64 = 5_000;
+/// How long a new load balancer is not found by its name.
+const HIDDEN: i64 = 2_000;
 /// How many servers fit on a load balancer, per unit of its size.
 pub const SERVERS_PER_SIZE: usize = 2;
 
@@ -25,6 +27,7 @@ pub struct Balancer {
     pub servers: BTreeSet<String>,
     pub ports: BTreeSet<u16>,
     locked_until: Timestamp,
+    listed_from: Timestamp,
 }
 
 /// What a call is refused with.
@@ -71,7 +74,11 @@ impl Api {
     }
 
     pub async fn find(&self, name: &str) -> Result<Option<Balancer>, Refusal> {
-        self.call("get", |state| Ok(state.balancers.values().find(|b| b.name == name).cloned())).await
+        self.call("get", |state| {
+            let listed = |balancer: &&Balancer| balancer.name == name && balancer.listed_from <= state.now;
+            Ok(state.balancers.values().find(listed).cloned())
+        })
+        .await
     }
 
     pub async fn create(&self, name: &str, location: &str, size: u32) -> Result<Balancer, Refusal> {
@@ -90,6 +97,7 @@ impl Api {
                 servers: BTreeSet::new(),
                 ports: BTreeSet::new(),
                 locked_until: Timestamp(state.now.0 + ACTION),
+                listed_from: Timestamp(state.now.0 + HIDDEN),
             };
             state.log.push(format!("create {name}"));
             state.balancers.insert(id, balancer.clone());

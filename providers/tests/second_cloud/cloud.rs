@@ -141,64 +141,46 @@ impl Cloud for Small {
         let mut plan = Plan::default();
         let Some(desired) = desired else {
             for key in actual.keys() {
-                plan.step(StepClass::Delete, Op { key: key.clone(), what: What::Delete }, "not wished for");
+                plan.step(StepClass::Delete, op(key, What::Delete), "not wished for");
             }
             if inventory.resources().any(|resource| !actual.contains_key(&resource.key)) {
                 plan.wait("Settling", "a call in flight may still make something", IN_FLIGHT);
             }
             return Ok(plan);
         };
-        let newest = inventory.of_kind(KIND).map(|resource| &resource.key).last();
-        let standing = actual.keys().next_back();
-        let place = |generation: u32| {
-            let key = ResourceKey::new(KIND, "main", generation);
-            let name = format!("{}-{generation}", desired.name);
-            let what = What::Create { name, location: desired.location.clone(), size: desired.size };
-            Op { key, what }
-        };
         for (key, balancer) in actual {
             servers(&mut plan, desired, key, balancer);
         }
-        match (standing, newest) {
-            (None, _) => {
-                let generation =
-                    newest.map_or_else(|| inventory.next_generation(KIND, "main"), |k| k.generation);
-                let op = place(generation);
-                let key = op.key.clone();
-                plan.step(StepClass::Change, op, "there is none");
-                let ports = What::Ports(desired.ports.clone());
-                plan.step(StepClass::Change, Op { key, what: ports }, "a new one has none");
-            }
-            (Some(old), newest) => {
-                let current = &actual[old];
-                if current.ports != desired.ports {
-                    let what = What::Ports(desired.ports.clone());
-                    plan.step(StepClass::Change, Op { key: old.clone(), what }, "other ports are wished for");
-                }
-                if current.location != desired.location {
-                    let text = format!("{} moves to {}: its address changes", desired.name, desired.location);
-                    let change = plan.disrupt(format!("move-{}", old.generation), Manner::NewFirst, text);
-                    let next = newest
-                        .filter(|newest| *newest != old)
-                        .map_or(old.generation + 1, |key| key.generation);
-                    plan.held_step(&change, StepClass::Change, place(next), "its location cannot be changed");
-                } else if current.size != desired.size {
-                    let text = format!("{} is resized: connections break", desired.name);
-                    let change = plan.disrupt(format!("resize-{}", old.generation), Manner::Interrupts, text);
-                    let op = Op { key: old.clone(), what: What::Resize(desired.size) };
-                    plan.held_step(&change, StepClass::Change, op, "another size is wished for");
-                }
-                let serves = current.ports == desired.ports && current.servers == wanted(desired, current);
-                for key in actual.keys().filter(|key| *key != old) {
-                    let text = format!("{key} goes after its replacement serves");
-                    let change = plan.disrupt(format!("move-{}", key.generation), Manner::NewFirst, text);
-                    if serves {
-                        let op = Op { key: key.clone(), what: What::Delete };
-                        plan.held_step(&change, StepClass::Delete, op, "it is replaced");
-                    } else {
-                        plan.wait("WaitingForReplacement", "the new one does not serve yet", IN_FLIGHT);
-                    }
-                }
+        // One that was intended and is not there has the number that the next one gets.
+        let known = inventory.of_kind(KIND).map(|resource| resource.key.generation).last();
+        let Some((key, balancer)) = actual.last_key_value() else {
+            let (key, create) = creation(desired, known.unwrap_or(1));
+            plan.step(StepClass::Change, op(&key, create), "there is none");
+            let ports = What::Ports(desired.ports.clone());
+            plan.step(StepClass::Change, op(&key, ports), "a new one has none");
+            return Ok(plan);
+        };
+        if balancer.ports != desired.ports {
+            let ports = What::Ports(desired.ports.clone());
+            plan.step(StepClass::Change, op(key, ports), "other ports are wished for");
+        }
+        if balancer.location != desired.location {
+            let change = moves(&mut plan, key);
+            let (key, create) = creation(desired, known.unwrap_or(1).max(key.generation + 1));
+            plan.held_step(&change, StepClass::Change, op(&key, create), "no location can be changed");
+        } else if balancer.size != desired.size {
+            let text = format!("{} is resized: connections break", desired.name);
+            let change = plan.disrupt(format!("resize-{}", key.generation), Manner::Interrupts, text);
+            let resize = op(key, What::Resize(desired.size));
+            plan.held_step(&change, StepClass::Change, resize, "another size is wished for");
+        }
+        let serves = balancer.ports == desired.ports && balancer.servers == wanted(desired, balancer);
+        for old in actual.keys().filter(|old| *old != key) {
+            let change = moves(&mut plan, old);
+            if serves {
+                plan.held_step(&change, StepClass::Delete, op(old, What::Delete), "it is replaced");
+            } else {
+                plan.wait("WaitingForReplacement", "the new one does not serve yet", IN_FLIGHT);
             }
         }
         Ok(plan)
@@ -228,7 +210,10 @@ impl Cloud for Small {
             (What::Detach(server), Some(id)) => ("detach", self.0.detach(id, server).await),
             (What::Resize(size), Some(id)) => ("resize", self.0.resize(id, *size).await),
             (What::Delete, Some(id)) => match self.0.delete(id).await {
-                Ok(()) | Err(Refusal("not_found")) => ("delete", Ok(inventory.gone(&op.key))),
+                Ok(()) | Err(Refusal("not_found")) => {
+                    inventory.gone(&op.key);
+                    ("delete", Ok(()))
+                }
                 refused => ("delete", refused),
             },
         };
@@ -246,20 +231,34 @@ impl Cloud for Small {
     }
 }
 
+fn op(key: &ResourceKey, what: What) -> Op {
+    Op { key: key.clone(), what }
+}
+
+fn creation(desired: &Desired, generation: u32) -> (ResourceKey, What) {
+    let name = format!("{}-{generation}", desired.name);
+    let create = What::Create { name, location: desired.location.clone(), size: desired.size };
+    (ResourceKey::new(KIND, "main", generation), create)
+}
+
+/// The change that replaces `key`, from the wish for another location until the old one is gone.
+fn moves(plan: &mut Plan<Op>, key: &ResourceKey) -> String {
+    plan.disrupt(format!("move-{}", key.generation), Manner::NewFirst, format!("{key} gets another address"))
+}
+
 fn wanted(desired: &Desired, balancer: &Balancer) -> BTreeSet<String> {
     desired.servers.iter().take(balancer.size as usize * SERVERS_PER_SIZE).cloned().collect()
 }
 
 fn servers(plan: &mut Plan<Op>, desired: &Desired, key: &ResourceKey, balancer: &Balancer) {
     let wanted = wanted(desired, balancer);
-    let op = |what| Op { key: key.clone(), what };
     let full = balancer.servers.union(&wanted).count() > balancer.size as usize * SERVERS_PER_SIZE;
     let attach = wanted.difference(&balancer.servers).map(|server| What::Attach(server.clone()));
     let detach = balancer.servers.difference(&wanted).map(|server| What::Detach(server.clone()));
     // New ones first, unless there is no room for them.
     let steps: Vec<What> = if full { detach.chain(attach).collect() } else { attach.chain(detach).collect() };
     for what in steps {
-        plan.step(StepClass::Targets, op(what), "its servers changed");
+        plan.step(StepClass::Targets, op(key, what), "its servers changed");
     }
     if wanted.len() < desired.servers.len() {
         let message = format!("{} servers do not fit", desired.servers.len() - wanted.len());

@@ -1,6 +1,8 @@
 //! The engine under a second cloud that has nothing in common with AWS: that the trait suffices, and that a pass may end
 //! anywhere.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod api;
 mod cloud;
 mod crash;
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use daymark_model::Inventory;
 use daymark_providers::pass::{self, End, PassReport};
-use daymark_providers::{Depth, InventoryStore, Policy, StoreError};
+use daymark_providers::{Depth, ErrorClass, InventoryStore, Policy, StoreError};
 
 use api::Pause;
 use cloud::{Desired, Small};
@@ -112,7 +114,11 @@ impl World {
         for _ in 0..60 {
             let report = self.pass_within(life, Depth::Full)?;
             let pause = report.again.unwrap_or(Duration::from_secs(10));
-            let quiet = report.done == 0 && !matches!(report.end, End::Waiting(_));
+            let quiet = match &report.end {
+                End::Waiting(_) => false,
+                End::Failed(error) => error.class != ErrorClass::Transient,
+                End::Converged | End::Held | End::Shown | End::Gone | End::Unsaved(_) => report.done == 0,
+            };
             if quiet || report.end == End::Gone {
                 return Some(report.end);
             }

@@ -194,8 +194,8 @@ fn every_class_of_error_is_told_and_recovered_from() {
                 if action == "attach" || action == "delete" { World::serving() } else { World::new() };
             world.wish().servers = ["c".to_owned(), "d".to_owned()].into();
             if action == "attach" {
-                // Room for both.
-                world.wish().servers = ["a".to_owned(), "b".to_owned()].into();
+                // Room for two of them: the third is a remark.
+                world.wish().servers = ["a", "b", "c"].map(str::to_owned).into();
                 let mut state = world.cloud.0.state();
                 state.balancers.values_mut().for_each(|balancer| balancer.servers.clear());
             }
@@ -217,6 +217,7 @@ fn every_class_of_error_is_told_and_recovered_from() {
                 // One server that cannot be attached does not keep the others away; one that may be tried again does.
                 let hinders = matches!(class, ErrorClass::Throttled | ErrorClass::Transient);
                 assert_eq!(report.done, usize::from(!hinders), "{code}");
+                assert_eq!(report.again, None, "{code}: the remark hurries the failure");
             }
             world.advance(Duration::from_secs(5));
             assert!(matches!(world.settle(), End::Converged | End::Gone), "{action} {code}");

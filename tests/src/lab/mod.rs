@@ -5,7 +5,7 @@ mod footprint;
 mod lan;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -179,16 +179,24 @@ impl Lab {
     /// # Errors
     /// When it runs already or cannot be started.
     pub async fn start_controller(&self, identity: &str) -> Result<Arc<Process>> {
+        let controller = self.controller(identity).await?;
+        controller.start().await?;
+        Ok(controller)
+    }
+
+    /// The controller `identity`, in a namespace of its own on the node network, not started yet where it is new.
+    ///
+    /// # Errors
+    /// When its namespace or its rights cannot be made.
+    pub async fn controller(&self, identity: &str) -> Result<Arc<Process>> {
         let mut controllers = self.controllers.lock().await;
         if let Some(controller) = controllers.get(identity) {
-            controller.start().await?;
             return Ok(Arc::clone(controller));
         }
         let host = FIRST_CONTROLLER + 1 + self.controller_count.fetch_add(1, Ordering::Relaxed);
         let netns = self.switches.host(&format!("controller-{identity}")).await?;
         self.switches.connect(&netns, &[(Network::Nodenet, host)]).await?;
         let controller = Arc::new(self.ground().controller(identity, &netns).await?);
-        controller.start().await?;
         controllers.insert(identity.to_owned(), Arc::clone(&controller));
         Ok(controller)
     }
@@ -317,6 +325,26 @@ impl Lab {
         for port in self.switches.ports(host, network).await? {
             self.switches.netns().ip(&format!("link set {port} {state}")).await?;
         }
+        Ok(())
+    }
+
+    /// The address under which hosts that [`Lab::open_way_out`] was called for reach what the test process serves.
+    pub fn outside(&self) -> Ipv4Addr {
+        self.registration.root_address
+    }
+
+    /// Lets a host on the node network reach [`Lab::outside`], and nothing else out there.
+    ///
+    /// # Errors
+    /// When a route or rule cannot be made.
+    pub async fn open_way_out(&self, host: &Netns) -> Result<()> {
+        let gate = self.control_plane.netns();
+        gate.sysctl(&[("ipv4/ip_forward", "1")]).await?;
+        let rules = "table ip out\ndelete table ip out\ntable ip out {\nchain post {\n\
+                     type nat hook postrouting priority 100;\noifname \"root\" masquerade\n}\n}\n";
+        gate.nft(rules).await?;
+        let (outside, gate) = (self.outside(), self.control_plane.address());
+        host.ip(&format!("route replace {outside}/32 via {gate}")).await?;
         Ok(())
     }
 

@@ -122,7 +122,6 @@ fn port_view(written: &ServicePort) -> Option<PortView> {
         protocol: own.protocol,
         port: own.port,
         target_port: match &written.target_port {
-            // A named port is a name also when all its characters are digits: so the API server reads it.
             Some(slim::TargetPort::Name(name)) if !name.is_empty() => TargetPort::Name(name.clone()),
             Some(slim::TargetPort::Number(value)) => TargetPort::Number(number(*value).unwrap_or(own.port)),
             Some(slim::TargetPort::Name(_)) | None => TargetPort::Number(own.port),

@@ -38,12 +38,12 @@ impl Default for Timing {
     }
 }
 
-/// How late what was written is seen by those who read. Writes always act on the truth.
+/// How late what was written is seen. What acts on a resource that is found acts on the truth.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Consistency {
     /// A new resource is missing from lists and filters, and a deleted one still in lists.
     pub lists: Duration,
-    /// A new resource is not found by ARN, id or name.
+    /// A new resource is not found by ARN, id or name, neither to read nor to change it; only to delete it.
     pub identities: Duration,
     /// Tags are as they were; those of a new resource are missing.
     pub tags: Duration,

@@ -10,7 +10,8 @@ impl State {
     /// Does a call.
     pub(crate) fn apply(&mut self, hand: Hand, request: &Request) -> Result<Response, ApiError> {
         self.hand = hand;
-        self.answer(request).map_err(|refusal| request.error(refusal.code, refusal.message))
+        let answer = self.require_found(request).and_then(|()| self.answer(request));
+        answer.map_err(|refusal| request.error(refusal.code, refusal.message))
     }
 
     fn answer(&mut self, request: &Request) -> Answer<Response> {

@@ -1,12 +1,11 @@
-//! What somebody else does in the account: any call, the AWS Load Balancer Controller, things that happen to nodes.
+//! What somebody else does in the account: any call, and what happens to nodes, subnets, addresses and certificates.
 
 use std::sync::Arc;
 
 use daymark_aws::api::{
-    ApiError, AuthorizeSecurityGroupIngress, Call, CreateListener, CreateLoadBalancer, CreateSecurityGroup,
-    CreateTargetGroup, Forward, HealthCheck, HealthProtocol, Ingress, IpAddressType, LoadBalancerState,
-    NlbProtocol, Peer, RegisterTargets, RuleProtocol, Scheme, Subnet, SubnetMapping, Tags, Target,
-    TargetType,
+    ApiError, Call, CreateListener, CreateLoadBalancer, CreateTargetGroup, Forward, HealthCheck,
+    HealthProtocol, IpAddressType, LoadBalancerState, NlbProtocol, Scheme, Subnet, SubnetMapping, Tags,
+    Target, TargetType,
 };
 use daymark_model::Family;
 use ipnet::Ipv4Net;
@@ -17,38 +16,6 @@ use crate::account;
 use crate::clock::Hand;
 use crate::network::InstanceState;
 use crate::quota::Quotas;
-
-/// What the AWS Load Balancer Controller made for a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LbcService {
-    /// The load balancer's ARN.
-    pub load_balancer: String,
-    /// The target groups' ARNs, port by port.
-    pub target_groups: Vec<String>,
-    /// The listeners' ARNs, port by port.
-    pub listeners: Vec<String>,
-    /// The security group that lets clients in.
-    pub frontend_group: String,
-    /// The security group that nodes let in.
-    pub backend_group: String,
-}
-
-/// The security group of that controller's load balancers that nodes let in.
-const LBC_BACKEND_GROUP: &str = "k8s-traffic-lbc";
-
-/// A health check as that controller makes it.
-fn lbc_health() -> HealthCheck {
-    HealthCheck {
-        protocol: HealthProtocol::Tcp,
-        port: None,
-        path: None,
-        codes: None,
-        interval: 10,
-        timeout: 10,
-        healthy: 3,
-        unhealthy: 3,
-    }
-}
 
 impl Aws {
     /// Somebody else makes this call: at once, with no faults, in no log, and seen by all from then on.
@@ -119,7 +86,7 @@ impl Aws {
             target_type: TargetType::Instance,
             family: Family::V4,
             vpc: self.account().vpc.clone(),
-            health: lbc_health(),
+            health: plain_health(),
             tags: owner.clone(),
         })?;
         let load_balancer = self.roomy_load_balancer(&format!("crowd-{number}"), &owner)?;
@@ -148,113 +115,6 @@ impl Aws {
             tags: tags.clone(),
         };
         Ok(self.as_other(create)?.arn)
-    }
-
-    /// The AWS Load Balancer Controller has served a Service: an internet-facing load balancer in the public subnets with
-    /// two security groups, and for each port a target group of all nodes at node port 30000 + port, and a listener.
-    ///
-    /// # Errors
-    /// AWS's: names that are taken, quotas.
-    pub fn lbc_service(
-        &self,
-        cluster: &str,
-        namespace: &str,
-        name: &str,
-        ports: &[u16],
-    ) -> Result<LbcService, ApiError> {
-        let tags = |resource: &str| -> Tags {
-            let tags = [
-                ("elbv2.k8s.aws/cluster", cluster),
-                ("service.k8s.aws/stack", &format!("{namespace}/{name}")),
-                ("service.k8s.aws/resource", resource),
-            ];
-            tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-        };
-        let backend_group = self.lbc_backend_group(cluster)?;
-        let short = format!("k8s-{namespace:.8}-{name:.8}");
-        let frontend_group = self.as_other(CreateSecurityGroup {
-            name: format!("{short}-f0"),
-            description: "[k8s] Managed SecurityGroup for LoadBalancer".to_owned(),
-            vpc: self.account().vpc.clone(),
-            tags: tags("ManagedLBSecurityGroup"),
-        })?;
-        let rules = ports.iter().map(|port| Ingress {
-            protocol: RuleProtocol::Tcp,
-            from: i32::from(*port),
-            to: i32::from(*port),
-            peer: Peer::Cidr(ipnet::IpNet::V4(Ipv4Net::default())),
-        });
-        let (group, description) = (frontend_group.clone(), String::new());
-        self.as_other(AuthorizeSecurityGroupIngress { group, rules: rules.collect(), description })?;
-        let load_balancer = self.as_other(CreateLoadBalancer {
-            name: format!("{short}-0123456789"),
-            scheme: Scheme::InternetFacing,
-            ip_address_type: IpAddressType::Ipv4,
-            subnets: self.account().public.iter().map(|subnet| mapping(subnet)).collect(),
-            security_groups: vec![frontend_group.clone(), backend_group.clone()],
-            source_nat: false,
-            tags: tags("LoadBalancer"),
-        })?;
-        let mut made = LbcService {
-            load_balancer: load_balancer.arn,
-            target_groups: Vec::new(),
-            listeners: Vec::new(),
-            frontend_group,
-            backend_group,
-        };
-        for port in ports {
-            let node_port = 30000_u16.saturating_add(*port);
-            let target_group = self.as_other(CreateTargetGroup {
-                name: format!("{short}-{port}"),
-                protocol: NlbProtocol::Tcp,
-                port: node_port,
-                target_type: TargetType::Instance,
-                family: Family::V4,
-                vpc: self.account().vpc.clone(),
-                health: lbc_health(),
-                tags: tags(&format!("{namespace}/{name}:{port}")),
-            })?;
-            let target = |id: &String| Target { id: id.clone(), port: node_port, zone: None };
-            let targets = self.account().instances.iter().map(target).collect();
-            self.as_other(RegisterTargets { arn: target_group.arn.clone(), targets })?;
-            let listener = listener(&made.load_balancer, *port, &target_group.arn, tags(&port.to_string()));
-            made.listeners.push(self.as_other(listener)?.arn);
-            made.target_groups.push(target_group.arn);
-        }
-        Ok(made)
-    }
-
-    /// The security group that nodes let in, and the rule in theirs; one for all Services.
-    fn lbc_backend_group(&self, cluster: &str) -> Result<String, ApiError> {
-        let existing = self.with_state(|state| {
-            let mut groups = state.groups.iter();
-            groups.find(|(_, group)| group.name == LBC_BACKEND_GROUP).map(|(id, _)| id.clone())
-        });
-        if let Some(existing) = existing {
-            return Ok(existing);
-        }
-        let tags: Tags = [
-            ("elbv2.k8s.aws/cluster".to_owned(), cluster.to_owned()),
-            ("elbv2.k8s.aws/resource".to_owned(), "backend-sg".to_owned()),
-        ]
-        .into();
-        let group = self.as_other(CreateSecurityGroup {
-            name: LBC_BACKEND_GROUP.to_owned(),
-            description: "[k8s] Shared Backend SecurityGroup for LoadBalancer".to_owned(),
-            vpc: self.account().vpc.clone(),
-            tags,
-        })?;
-        self.as_other(AuthorizeSecurityGroupIngress {
-            group: self.account().node_group.clone(),
-            rules: vec![Ingress {
-                protocol: RuleProtocol::Tcp,
-                from: 30000,
-                to: 32767,
-                peer: Peer::Group(group.clone()),
-            }],
-            description: "elbv2.k8s.aws/targetGroupBinding=shared".to_owned(),
-        })?;
-        Ok(group)
     }
 
     /// A load balancer is gone, whatever protected it.
@@ -423,11 +283,11 @@ impl Aws {
     }
 }
 
-fn mapping(subnet: &str) -> SubnetMapping {
+pub(crate) fn mapping(subnet: &str) -> SubnetMapping {
     SubnetMapping { subnet: subnet.to_owned(), ..SubnetMapping::default() }
 }
 
-fn listener(load_balancer: &str, port: u16, target_group: &str, tags: Tags) -> CreateListener {
+pub(crate) fn listener(load_balancer: &str, port: u16, target_group: &str, tags: Tags) -> CreateListener {
     CreateListener {
         load_balancer: load_balancer.to_owned(),
         port,
@@ -437,5 +297,19 @@ fn listener(load_balancer: &str, port: u16, target_group: &str, tags: Tags) -> C
         policy: None,
         alpn: None,
         tags,
+    }
+}
+
+/// A health check that asks for nothing but a connection.
+pub(crate) fn plain_health() -> HealthCheck {
+    HealthCheck {
+        protocol: HealthProtocol::Tcp,
+        port: None,
+        path: None,
+        codes: None,
+        interval: 10,
+        timeout: 10,
+        healthy: 3,
+        unhealthy: 3,
     }
 }

@@ -20,7 +20,9 @@
 //! | [`clock`] | how long things take, and how late they are seen |
 //! | [`faults`] | what goes wrong beside a call's own fault |
 //! | [`foreign`] | what somebody else does |
+//! | `freshness` | what is so new that it is not found yet |
 //! | [`inspect`] | what there is, and what was left behind |
+//! | [`lbc`] | what the AWS Load Balancer Controller has made |
 //! | [`log`] | which calls were made |
 //! | [`quota`] | how many of what there may be |
 //! | [`throttle`] | how fast the API may be called |
@@ -33,7 +35,9 @@ pub mod clock;
 mod dispatch;
 pub mod faults;
 pub mod foreign;
+mod freshness;
 pub mod inspect;
+pub mod lbc;
 mod listener;
 mod load_balancer;
 pub mod log;

@@ -229,7 +229,8 @@ pub(crate) fn shown(id: &str, rule: &Rule) -> IngressRule {
     }
 }
 
-fn missing(id: &str) -> Refusal {
+/// The refusal of a call about a group that is not there.
+pub(crate) fn missing(id: &str) -> Refusal {
     refusal("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
 }
 

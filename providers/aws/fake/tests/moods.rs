@@ -198,9 +198,23 @@ async fn what_is_new_is_seen_late() {
     aws.set_consistency(strict);
     let made = done(&aws, pool(&aws, "web")).await.arn;
     let by_arn = || DescribeTargetGroups { which: Which::Arns(vec![made.clone()]) };
+    let targets = vec![target(&aws.account().instances[0])];
+    let register = || RegisterTargets { arn: made.clone(), targets: targets.clone() };
     assert_eq!(code(&aws, by_arn()).await, "TargetGroupNotFound");
+    assert_eq!(code(&aws, register()).await, "TargetGroupNotFound");
+    let group = CreateSecurityGroup {
+        name: "h".into(),
+        description: "h".into(),
+        vpc: aws.account().vpc.clone(),
+        tags: Tags::new(),
+    };
+    let group = done(&aws, group).await;
+    let tag = || CreateTags { id: group.clone(), tags: tags(&[("a", "b")]) };
+    assert_eq!(code(&aws, tag()).await, "InvalidGroup.NotFound");
     pass(10).await;
     assert_eq!(code(&aws, by_arn()).await, "ok");
+    assert_eq!(code(&aws, register()).await, "ok");
+    assert_eq!(code(&aws, tag()).await, "ok");
 }
 
 #[tokio::test(start_paused = true)]

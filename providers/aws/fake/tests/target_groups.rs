@@ -196,7 +196,7 @@ async fn only_what_can_be_a_target_is_one() {
         (&v6, target(&pod), "ValidationError"),
         (&v6, target("2a05:d018:0100:aa80::9"), "ok"),
     ] {
-        assert_eq!(code(&aws, register(arn, &[target.clone()])).await, expected, "{target:?}");
+        assert_eq!(code(&aws, register(arn, std::slice::from_ref(&target))).await, expected, "{target:?}");
     }
     let seen = done(&aws, DescribeTargetHealth { arn: v4.clone() }).await;
     let seen: Vec<_> =

@@ -27,10 +27,7 @@ impl<A: Api> Api for std::sync::Arc<A> {
 ///
 /// # Errors
 /// AWS's, or `UnexpectedAnswer` when the answer is one to another call.
-pub async fn ask<A: Api + ?Sized, C: Call>(api: &A, call: C) -> Result<C::Answer, ApiError>
-where
-    A: Api,
-{
+pub async fn ask<A: Api, C: Call>(api: &A, call: C) -> Result<C::Answer, ApiError> {
     let response = api.call(call.into_request()).await?;
     C::answer(response).ok_or_else(|| ApiError::unexpected(C::ACTION))
 }

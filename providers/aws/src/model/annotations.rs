@@ -16,6 +16,9 @@
 //! | listener attributes of a TLS or UDP listener | ignored | refused |
 //! | per-port annotation for a port that the Service does not have | ignored | refused |
 //! | `actions.…` with a null `forwardConfig` | the controller crashes | refused |
+//! | `actions.…`: settings of a further Service's targets | the base's, per-port ones by the further port | the base's, per-port ones by the listener's port |
+//! | `actions.…` without `decrypt` behind TLS | TLS to that target group | the protocol of the base's target group |
+//! | `actions.…` with keys that nobody knows | ignored | refused |
 //! | several values for one thing (`scheme`/`internal`) | the first silently wins | it wins, with a warning |
 //! | `loadBalancerSourceRanges` that nothing enforces | ignored | a warning |
 //! | maps in a profile's defaults | - | a default holds for each key that the Service does not name |
@@ -198,8 +201,23 @@ pub(super) fn default_name(profile: &AwsProfile, suffix: &str) -> String {
 
 /// What is refused of the defaults of a profile, whatever their values.
 pub(super) fn refused_defaults(profile: &AwsProfile) -> Vec<CloudError> {
-    let refuse = |suffix: &String| refuse_suffix(suffix, &default_name(profile, suffix));
+    let refuse = |suffix: &String| {
+        let name = default_name(profile, suffix);
+        refuse_suffix(suffix, &name).or_else(|| refuse_tail(suffix, &name))
+    };
     profile.defaults.keys().filter_map(refuse).collect()
+}
+
+/// What a default says of a port holds for the Services that have it; of what can be no port it holds for none.
+fn refuse_tail(suffix: &str, name: &str) -> Option<CloudError> {
+    let (stem, tail) = suffix.split_once('.')?;
+    let (port, form) = match stem {
+        "target-group-attributes" => (tail, "target-group-attributes.80"),
+        _ => (tail.rsplit_once('-').map_or("", |(_, port)| port), "listener-attributes.TCP-80"),
+    };
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    let what = format!("{name}: {tail:?} names no port");
+    (!is_port).then(|| CloudError::user("UnknownPort", what).remedy(format!("write it like {form}")))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use daymark_model::TrafficPolicy;
 use daymark_providers::view::{ServiceView, TargetPort};
 
 use super::value::{Bad, bad, number, port, text};
-use super::written::Reader;
+use super::written::{Layer, Reader};
 use crate::api::{HealthCheck, HealthProtocol, TargetType};
 
 /// The port of kube-proxy's own health check (`--healthz-bind-address`).
@@ -49,7 +49,7 @@ struct Defaults {
 
 impl HealthWish {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let wish = Self {
+        let mut wish = Self {
             protocol: reader.one("healthcheck-protocol", protocol),
             port: reader.one("healthcheck-port", wished_port),
             path: reader.one("healthcheck-path", path),
@@ -61,7 +61,11 @@ impl HealthWish {
         };
         if let Some(timeout) = wish.timeout {
             let interval = wish.interval.unwrap_or(INTERVAL);
-            if timeout > interval {
+            let of_profile =
+                reader.written.get("healthcheck-timeout").is_some_and(|(l, _)| l == Layer::Default);
+            if timeout > interval && of_profile && reader.written.is_own("healthcheck-interval") {
+                wish.timeout = Some(interval);
+            } else if timeout > interval {
                 let what = format!("a timeout of {timeout} s is longer than the interval of {interval} s");
                 let remedy = format!("set aws-load-balancer-healthcheck-interval to {timeout} or more");
                 reader.conflict("healthcheck-timeout", &what, &remedy);

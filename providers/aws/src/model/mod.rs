@@ -6,7 +6,7 @@
 //! | `written`, `value` | a Service's annotations over its profile's defaults, parsed |
 //! | `settings`, `security`, `attributes` | what is written about the load balancer as a whole |
 //! | `traffic`, `health`, `actions` | what is written about the ports of a Service |
-//! | `ports`, `targets`, `parts` | listeners and target groups of a Service |
+//! | `ports`, `targets`, `target_groups`, `parts` | listeners and target groups of a Service |
 //! | `group` | several Services on one load balancer |
 //! | [`build`](fn@build) | all of it |
 //! | `options`, `claim` | Daymark's own annotations; whose a Service is |
@@ -23,6 +23,7 @@ mod parts;
 mod ports;
 mod security;
 mod settings;
+mod target_groups;
 mod targets;
 mod traffic;
 mod value;

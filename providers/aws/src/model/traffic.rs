@@ -1,8 +1,9 @@
 //! What is written about the ports of one Service.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use daymark_model::Labels;
+use daymark_model::{Labels, Protocol};
+use daymark_providers::CloudError;
 use daymark_providers::view::{PortView, ServiceView};
 
 use super::Tls;
@@ -21,15 +22,14 @@ pub(super) struct Traffic {
     pub(super) tls_ports: BTreeSet<u16>,
     /// Whether TLS is spoken with targets, behind TLS listeners.
     pub(super) backend_tls: bool,
-    pub(super) proxy: Proxy,
+    /// Over the attributes of the layer that says it.
+    pub(super) proxy: BTreeMap<Layer, Proxy>,
     pub(super) health: HealthWish,
 }
 
 /// Which targets are told the client's address in a header of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Proxy {
-    /// Those whose attributes say so.
-    ByAttribute,
     /// All.
     All,
     /// Those of these ports.
@@ -70,7 +70,7 @@ fn refuse_unsupported(reader: &mut Reader<'_>) {
     if reader.one(suffix, boolean) == Some(true) {
         let name = reader.written.name_of(suffix);
         reader.errors.push(
-            daymark_providers::CloudError::user(
+            CloudError::user(
                 "UnsupportedAnnotation",
                 format!("{name}: target groups that several clusters share are not supported"),
             )
@@ -82,7 +82,7 @@ fn refuse_unsupported(reader: &mut Reader<'_>) {
     {
         let name = reader.written.name(layer, "type");
         reader.errors.push(
-            daymark_providers::CloudError::user(
+            CloudError::user(
                 "UnsupportedAnnotation",
                 format!("{name}: {:?} is no type that Daymark serves", value.trim()),
             )
@@ -95,8 +95,10 @@ fn refuse_unsupported(reader: &mut Reader<'_>) {
 fn target_type(reader: &mut Reader<'_>) -> TargetType {
     let words: Vec<(&str, TargetType)> = TargetType::ALL.iter().map(|t| (t.as_str(), *t)).collect();
     let named = reader.one("nlb-target-type", |value| word(value, &words));
-    let is_nlb_ip = reader.written.get("type").is_some_and(|(_, value)| value.trim() == "nlb-ip");
-    if !is_nlb_ip {
+    let named_by = reader.written.get("nlb-target-type").map(|(layer, _)| layer);
+    let nlb_ip = reader.written.get("type").filter(|(_, value)| value.trim() == "nlb-ip");
+    let holds = nlb_ip.is_some_and(|(layer, _)| Some(layer) >= named_by);
+    if !holds {
         return named.unwrap_or(TargetType::Instance);
     }
     if named == Some(TargetType::Instance) && reader.written.is_own("nlb-target-type") {
@@ -134,7 +136,7 @@ fn tls(reader: &mut Reader<'_>) -> Option<Tls> {
 /// The ports on which TLS is ended: with certificates those of `ssl-ports`, else all TCP ports.
 fn tls_ports(reader: &mut Reader<'_>, service: &ServiceView, has_certificate: bool) -> BTreeSet<u16> {
     const SUFFIX: &str = "ssl-ports";
-    let is_tcp = |port: &&PortView| port.protocol == daymark_model::Protocol::Tcp;
+    let is_tcp = |port: &&PortView| port.protocol == Protocol::Tcp;
     let Some((layer, _)) = reader.written.get(SUFFIX) else {
         let tcp = service.ports.iter().filter(is_tcp).map(|port| port.port);
         return if has_certificate { tcp.collect() } else { BTreeSet::new() };
@@ -144,11 +146,8 @@ fn tls_ports(reader: &mut Reader<'_>, service: &ServiceView, has_certificate: bo
         if layer == Layer::Own {
             let name = reader.written.name(layer, SUFFIX);
             reader.errors.push(
-                daymark_providers::CloudError::user(
-                    "CertificateMissing",
-                    format!("{name}: TLS needs a certificate"),
-                )
-                .remedy("set aws-load-balancer-ssl-cert, or remove it"),
+                CloudError::user("CertificateMissing", format!("{name}: TLS needs a certificate"))
+                    .remedy("set aws-load-balancer-ssl-cert, or remove it"),
             );
         }
         return BTreeSet::new();
@@ -179,9 +178,7 @@ fn unknown_port(reader: &mut Reader<'_>, suffix: &str, named: &str, service: &Se
         (_, true) => (format!("there is no port {named:?}"), format!("write one of {}", port_names(service))),
         (_, false) => (format!("the port {named:?} is not TCP"), "name TCP ports only".to_owned()),
     };
-    reader
-        .errors
-        .push(daymark_providers::CloudError::user("UnknownPort", format!("{name}: {what}")).remedy(remedy));
+    reader.errors.push(CloudError::user("UnknownPort", format!("{name}: {what}")).remedy(remedy));
 }
 
 /// The ports of a Service, for people.
@@ -194,27 +191,31 @@ pub(super) fn port_names(service: &ServiceView) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn proxy(reader: &mut Reader<'_>, service: &ServiceView) -> Proxy {
+/// What each layer says, so that a Service's attributes win over what its profile says for all.
+fn proxy(reader: &mut Reader<'_>, service: &ServiceView) -> BTreeMap<Layer, Proxy> {
+    Layer::ALL.into_iter().filter_map(|layer| Some((layer, proxy_at(reader, service, layer)?))).collect()
+}
+
+fn proxy_at(reader: &mut Reader<'_>, service: &ServiceView, layer: Layer) -> Option<Proxy> {
     const PER_GROUP: &str = "proxy-protocol-per-target-group";
-    let all = reader.one("proxy-protocol", |value| match value.trim() {
+    let all = reader.at(layer, "proxy-protocol", |value| match value.trim() {
         "*" => Ok(()),
         other => bad(
             format!("{other:?} is not \"*\""),
             "write \"*\", or name ports with aws-load-balancer-proxy-protocol-per-target-group",
         ),
     });
-    let layer = reader.written.get(PER_GROUP).map(|(layer, _)| layer);
-    let ports = reader.one(PER_GROUP, |value| {
+    let ports = reader.at(layer, PER_GROUP, |value| {
         distinct(value)?.iter().map(|item| port(item)).collect::<Result<BTreeSet<u16>, Bad>>()
     });
-    if let (Some(ports), Some(Layer::Own)) = (&ports, layer) {
+    if let (Some(ports), Layer::Own) = (&ports, layer) {
         for port in ports.iter().filter(|port| service.ports.iter().all(|other| other.port != **port)) {
             unknown_port(reader, PER_GROUP, &port.to_string(), service, true);
         }
     }
     match (all, ports) {
-        (Some(()), _) => Proxy::All,
-        (None, Some(ports)) => Proxy::Only(ports),
-        (None, None) => Proxy::ByAttribute,
+        (Some(()), _) => Some(Proxy::All),
+        (None, Some(ports)) => Some(Proxy::Only(ports)),
+        (None, None) => None,
     }
 }
