@@ -194,7 +194,7 @@ pub struct PlanFlags {
     pub files: Vec<PathBuf>,
 
     /// Take what the files do not have from the cluster: profiles, nodes, endpoints, what was made already
-    #[arg(long, requires = "files")]
+    #[arg(long, requires = "files", conflicts_with = "subject")]
     pub cluster_objects: bool,
 
     /// Compare with AWS as it is now; nothing is changed

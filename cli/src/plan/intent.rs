@@ -155,8 +155,10 @@ pub struct Draft {
     pub intent: Intent,
     /// Where it is, or would be made.
     pub place: CloudPlace,
-    nlb: Option<Nlb>,
-    inventory: Inventory,
+    /// The load balancer that is wanted; `None` where no Service can be served.
+    pub nlb: Option<Nlb>,
+    /// What was made already.
+    pub inventory: Inventory,
     has_uid: bool,
 }
 

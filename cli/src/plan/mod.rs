@@ -22,7 +22,7 @@ pub mod render_intent;
 pub mod status;
 pub mod subject;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod wish;
 pub mod yaml;
 

@@ -80,7 +80,14 @@ impl Objects {
         let name = text("/metadata/name");
         let source = format!("{source}, {kind} {name}");
         if name.is_empty() {
-            return self.faults.push(Fault { source, message: "metadata.name is missing".to_owned() });
+            let message = match value.pointer("/metadata/name") {
+                // YAML makes numbers and booleans out of names such as 1 and on.
+                Some(Value::Number(_) | Value::Bool(_)) => "metadata.name is no text: write it in quotes",
+                Some(Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_)) | None => {
+                    "metadata.name is missing"
+                }
+            };
+            return self.faults.push(Fault { source, message: message.to_owned() });
         }
         // What kubectl would do with an object that names no namespace.
         let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
