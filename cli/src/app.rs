@@ -11,6 +11,7 @@ use crate::flags::{Common, Flags, PlanFlags, PurgeFlags, Verb};
 use crate::l2::{self, Report, State, Subject};
 use crate::output::{self, OutputError};
 use crate::plan;
+use crate::plan::gather::One;
 use crate::purge::{self, guard};
 
 /// How a run ended.
@@ -117,9 +118,16 @@ async fn planned(common: &Common, flags: &PlanFlags) -> Answer {
     let intents = match &flags.subject {
         Some(named) if flags.live => plan::gather::live(common, named).await?,
         Some(named) => {
-            let balancer = plan::gather::one(common, named).await?;
-            let text = output::render(&balancer, common.output, plan::render::detail)?;
-            return Ok((text, end(balancer.state.is_problem())));
+            return match plan::gather::one(common, named).await? {
+                One::Balancer(balancer) => {
+                    let text = output::render(&*balancer, common.output, plan::render::detail)?;
+                    Ok((text, end(balancer.state.is_problem())))
+                }
+                One::Service(overview) => {
+                    let text = output::render(&overview, common.output, plan::render::overview)?;
+                    Ok((text, end(overview.has_problems())))
+                }
+            };
         }
         None if flags.files.is_empty() => {
             let overview = plan::gather::overview(common).await?;

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use daymark_kube::client::ConnectError;
+use daymark_kube::slim::Service;
 use daymark_kube::{CallError, Key};
 use daymark_model::Timestamp;
 use serde_json::Value;
@@ -135,15 +136,36 @@ pub async fn overview(common: &Common) -> Result<Overview, GatherError> {
     Ok(status::overview(&objects?, &services.collect::<Vec<_>>()))
 }
 
+/// What is known under a name.
+#[derive(Debug)]
+pub enum One {
+    /// A load balancer.
+    Balancer(Box<Balancer>),
+    /// A Service that has none, and says why.
+    Service(Overview),
+}
+
 /// One load balancer: that of this name, of this group, or the one that serves the Service of this name.
 ///
 /// # Errors
-/// When there is none, or the API server does not say.
-pub async fn one(common: &Common, named: &Named) -> Result<Balancer, GatherError> {
+/// When there is none and no Service says why, or the API server does not say.
+pub async fn one(common: &Common, named: &Named) -> Result<One, GatherError> {
     let cluster = connect(common).await?;
-    let objects = BALANCERS.list(&cluster, Some(&named.namespace)).await?;
+    let namespace = Some(named.namespace.as_str());
+    let objects = BALANCERS.list(&cluster, namespace).await?;
     let balancers: Vec<Balancer> = objects.iter().map(status::balancer).collect();
-    find(balancers, named).ok_or_else(|| GatherError::NotFound(named.clone()))
+    if let Some(balancer) = find(balancers, named) {
+        return Ok(One::Balancer(Box::new(balancer)));
+    }
+    let services = SERVICES.list(&cluster, namespace).await?.into_iter();
+    let is_it = |service: &Service| service.metadata.name.as_deref() == Some(&named.name);
+    let services = services.filter_map(|service| serde_json::from_value(service).ok()).filter(is_it);
+    let overview = status::overview(&[], &services.collect::<Vec<_>>());
+    if overview.services.is_empty() {
+        Err(GatherError::NotFound(named.clone()))
+    } else {
+        Ok(One::Service(overview))
+    }
 }
 
 fn find(balancers: Vec<Balancer>, named: &Named) -> Option<Balancer> {
@@ -152,7 +174,7 @@ fn find(balancers: Vec<Balancer>, named: &Named) -> Option<Balancer> {
         [&|balancer| balancer.name == named.name, &|balancer| balancer.name == group, &|balancer| {
             balancer.members.contains(&named.name)
         }];
-    let at = fits.iter().find_map(|fits| balancers.iter().position(|balancer| fits(balancer)))?;
+    let at = fits.iter().find_map(|fits| balancers.iter().position(fits))?;
     balancers.into_iter().nth(at)
 }
 

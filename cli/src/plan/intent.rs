@@ -208,9 +208,10 @@ fn draft(
     aws: &AwsProfile,
     members: &[(&Key, &Completed)],
 ) -> Draft {
-    let record = match objects.records.get(key) {
-        Some(Ok(record)) => Some(record),
-        Some(Err(_)) | None => None,
+    let (record, failure) = match objects.records.get(key) {
+        Some(Ok(record)) => (Some(record), None),
+        Some(Err(_)) => (None, Some(unreadable(key))),
+        None => (None, None),
     };
     let names: Vec<String> = members.iter().map(|(key, _)| key.name.clone()).collect();
     let first_uid = members.first().map(|(_, service)| service.view().uid);
@@ -250,10 +251,18 @@ fn draft(
             refused: listed(&built.refused),
             warnings: listed(&built.warnings),
             notes,
+            failure,
             ..Intent::default()
         },
         nlb: built.nlb,
     }
+}
+
+/// What was made is not known: a plan would be one for something new.
+fn unreadable(key: &Key) -> Refusal {
+    let what = format!("the CloudLoadBalancer {key} cannot be read, so what was made is not known");
+    let error = CloudError::user("InventoryUnreadable", what).remedy("restore its spec from a backup");
+    Refusal::of("", &error)
 }
 
 /// What of the targets is not in the objects.
@@ -346,7 +355,7 @@ fn profile_of<'a>(
 impl Draft {
     /// The plan as far as it can be told without AWS.
     pub fn offline(mut self, now: Timestamp) -> Intent {
-        let Some(nlb) = self.nlb.take() else { return self.intent };
+        let Some(nlb) = self.nlb.take().filter(|_| self.intent.failure.is_none()) else { return self.intent };
         if !self.inventory.is_empty() {
             self.intent.against = Against::Inventory;
             let lines = operations::against_inventory(&nlb, &self.inventory);
@@ -379,7 +388,9 @@ impl Draft {
     /// When a call failed; what AWS could not do is told in the answer.
     pub async fn live<A: Api>(mut self, api: A, now: Timestamp) -> Result<Intent, CloudError> {
         self.intent.against = Against::Aws;
-        let Some(nlb) = self.nlb.take() else { return Ok(self.intent) };
+        let Some(nlb) = self.nlb.take().filter(|_| self.intent.failure.is_none()) else {
+            return Ok(self.intent);
+        };
         let desired = Desired::LoadBalancer(Box::new(nlb));
         match pass::preview(&AwsCloud::new(api), Some(&desired), &self.inventory, now).await {
             Ok((summary, plan)) => self.tell(&plan, &summary, str::to_owned),

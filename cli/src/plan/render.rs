@@ -17,7 +17,7 @@ pub fn overview(overview: &Overview, width: Width) -> String {
         table.row(row(balancer, width));
     }
     let mut text = match table.is_empty() {
-        true => "no CloudLoadBalancer: nothing was made in a cloud\n".to_owned(),
+        true => "no CloudLoadBalancer\n".to_owned(),
         false => table.render(),
     };
     if !overview.services.is_empty() {

@@ -7,6 +7,7 @@ use daymark_aws::orphans::{self, Orphan, OrphanKind};
 use daymark_providers::{CloudError, ErrorClass, Outcome};
 
 use super::{Found, Kind};
+use crate::plan::subject;
 
 /// What came of trying to delete one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +72,11 @@ impl Round {
         let holders = left.iter().filter(stuck).chain(staying);
         let balancers = holders.filter(|orphan| orphan.kind == OrphanKind::LoadBalancer);
         let held: BTreeSet<&str> = balancers.map(|orphan| orphan.uid.as_str()).collect();
-        // What belongs to a load balancer that stays is in use by it for ever.
-        left.iter().filter(|orphan| !stuck(orphan)).any(|orphan| !held.contains(orphan.uid.as_str()))
+        // What belongs to a load balancer that stays is in use by it for ever, and so is the group that nodes let in.
+        let is_held = |orphan: &Orphan| {
+            held.contains(orphan.uid.as_str()) || (!held.is_empty() && is_node_access(&orphan.owner))
+        };
+        left.iter().filter(|orphan| !stuck(orphan)).any(|orphan| !is_held(orphan))
     }
 
     /// Why something is still there.
@@ -89,6 +93,11 @@ impl Round {
             Kind::LoadBalancer | Kind::TargetGroup => why,
         }
     }
+}
+
+/// Whether an owner, `NAMESPACE/NAME`, is what lets the load balancers of a profile reach the nodes.
+fn is_node_access(owner: &str) -> bool {
+    owner.split_once('/').is_some_and(|(_, name)| subject::node_access_of(name).is_some())
 }
 
 fn failed(error: &CloudError) -> Result {

@@ -69,7 +69,9 @@ async fn what_is_protected_stays_and_says_why() {
     let arn = find(&aws, &order(&[])).await.unwrap().left[0].id.clone();
     let attributes = [("deletion_protection.enabled".to_owned(), "true".to_owned())].into();
     aws.as_other(ModifyLoadBalancerAttributes { arn, attributes }).unwrap();
+    let began = Instant::now();
     let report = purge(&aws, &order(&[]), |_| {}).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(300), "{:?}", began.elapsed());
     let balancer = report.left.iter().find(|found| found.kind == Kind::LoadBalancer).unwrap();
     assert!(balancer.why.as_ref().unwrap().contains("deletion protection"), "{report:?}");
     let groups: Vec<_> = report.left.iter().filter(|found| found.kind == Kind::SecurityGroup).collect();
