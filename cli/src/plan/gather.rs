@@ -69,6 +69,9 @@ pub enum GatherError {
     Cloud(#[from] daymark_providers::CloudError),
 }
 
+/// Where objects stand that are in no file.
+const THE_CLUSTER: &str = "the cluster";
+
 /// Where objects are listed.
 struct Collection {
     what: &'static str,
@@ -117,7 +120,7 @@ impl Collection {
             object.insert("kind".to_owned(), self.kind.into());
             object.insert("apiVersion".to_owned(), self.version.into());
         }
-        Document { source: "the cluster".to_owned(), value: item }
+        Document { source: THE_CLUSTER.to_owned(), value: item }
     }
 }
 
@@ -280,6 +283,10 @@ async fn add_cluster(
             }
         }
     }
+    // What else is odd in the cluster was not asked about; a bad profile may be why a Service is not served.
+    objects.faults.retain(|fault| {
+        !fault.source.starts_with(THE_CLUSTER) || fault.source.contains(", LoadBalancerProfile ")
+    });
     Ok(())
 }
 
