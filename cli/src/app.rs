@@ -5,10 +5,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::aws::{self, Access};
 use crate::doctor;
-use crate::flags::{Flags, Verb};
+use crate::flags::{Common, Flags, PlanFlags, PurgeFlags, Verb};
 use crate::l2::{self, Report, State, Subject};
 use crate::output::{self, OutputError};
+use crate::plan;
+use crate::plan::gather::One;
+use crate::purge::{self, guard};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +98,8 @@ async fn answer(flags: &Flags) -> Answer {
                 end,
             ))
         }
+        Verb::Plan(plan_flags) => planned(&flags.common, plan_flags).await,
+        Verb::Purge(purge_flags) => purged(&flags.common, purge_flags).await,
         Verb::Doctor(doctor_flags) => {
             let facts = doctor::gather::gather(&flags.common, doctor_flags).await;
             if let Some(nothing) = facts.nothing() {
@@ -105,6 +111,64 @@ async fn answer(flags: &Flags) -> Answer {
             Ok((text?, end))
         }
     }
+}
+
+async fn planned(common: &Common, flags: &PlanFlags) -> Answer {
+    let end = |problem| if problem { End::Problem } else { End::Well };
+    let intents = match &flags.subject {
+        Some(named) if flags.live => plan::gather::live(common, named).await?,
+        Some(named) => {
+            return match plan::gather::one(common, named).await? {
+                One::Balancer(balancer) => {
+                    let text = output::render(&*balancer, common.output, plan::render::detail)?;
+                    Ok((text, end(balancer.state.is_problem())))
+                }
+                One::Service(overview) => {
+                    let text = output::render(&overview, common.output, plan::render::overview)?;
+                    Ok((text, end(overview.has_problems())))
+                }
+            };
+        }
+        None if flags.files.is_empty() => {
+            let overview = plan::gather::overview(common).await?;
+            let text = output::render(&overview, common.output, plan::render::overview)?;
+            return Ok((text, end(overview.has_problems())));
+        }
+        None => plan::gather::files(common, &flags.files, flags.cluster_objects, flags.live).await?,
+    };
+    let text = output::render(&intents, common.output, plan::render_intent::text)?;
+    Ok((text, end(intents.has_problems())))
+}
+
+async fn purged(common: &Common, flags: &PurgeFlags) -> Answer {
+    let order = purge::Order {
+        cluster: flags.cluster.clone(),
+        kinds: flags.kinds.iter().copied().collect(),
+        timeout: flags.timeout,
+    };
+    let access = Access {
+        region: flags.region.clone(),
+        role_arn: flags.role_arn.clone(),
+        endpoint: flags.endpoint.clone(),
+    };
+    let api = aws::connect(access).await?;
+    let mut may_delete = flags.yes;
+    if flags.yes && !flags.force {
+        let cares = guard::ask(common, &flags.cluster).await;
+        if let guard::Cares::NotReached(why) = &cares {
+            eprintln!("daymark: whether the cluster still lives is not asked: {why}");
+        }
+        if let Some(objection) = cares.objection(&flags.cluster) {
+            eprintln!("daymark: {objection}");
+            may_delete = false;
+        }
+    }
+    let report = match may_delete {
+        true => purge::purge(&api, &order, |line| eprintln!("{}", output::printable(line))).await?,
+        false => purge::find(&api, &order).await?,
+    };
+    let end = if report.left.is_empty() { End::Well } else { End::Problem };
+    Ok((output::render(&report, common.output, purge::render::text)?, end))
 }
 
 /// Nothing of that name.

@@ -91,6 +91,14 @@ impl Cluster {
         self.list("/apis/daymark.dev/v1alpha1/announcements", None).await
     }
 
+    /// All objects of the collection at `path`, as they are.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub async fn values(&self, path: &str) -> Result<Vec<Value>, CallError> {
+        self.list(path, None).await
+    }
+
     /// Daymark's pods with the label `app.kubernetes.io/name=NAME`.
     ///
     /// # Errors

@@ -24,12 +24,13 @@ impl Table {
 
     /// Adds a row; an empty cell is shown as `-`.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let printable = |cell: String| match cell.is_empty() {
-            true => NOTHING.to_owned(),
-            // What others wrote must not move the cursor of a terminal.
-            false => cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
-        };
-        self.rows.push(cells.into_iter().map(printable).collect());
+        let cell = |cell: String| if cell.is_empty() { NOTHING.to_owned() } else { printable(&cell) };
+        self.rows.push(cells.into_iter().map(cell).collect());
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// The text, a line for each row.
@@ -52,6 +53,11 @@ impl Table {
         }
         text
     }
+}
+
+/// What others wrote, on one line and unable to move the cursor of a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Why an answer cannot be written.

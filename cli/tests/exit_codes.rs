@@ -75,7 +75,7 @@ fn one_when_there_is_no_answer() {
     let output = daymark(&["l2", "--speaker", &format!("n1=http://{closed}")]);
     assert_eq!(code(&output), 1, "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("does not answer"), "{output:?}");
-    for arguments in [&["l2"][..], &["doctor"]] {
+    for arguments in [&["l2"][..], &["doctor"], &["plan"], &["plan", "shop/web"]] {
         let output = daymark(arguments);
         assert_eq!(code(&output), 1, "{output:?}");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -87,9 +87,15 @@ fn one_when_there_is_no_answer() {
 
 #[test]
 fn two_on_wrong_usage_and_zero_for_help() {
-    for arguments in
-        [&[][..], &["l2", "web"], &["l2", "-o", "xml"], &["explode"], &["doctor", "--mesh-port", "x"]]
-    {
+    for arguments in [
+        &[][..],
+        &["l2", "web"],
+        &["l2", "-o", "xml"],
+        &["explode"],
+        &["doctor", "--mesh-port", "x"],
+        &["plan", "web"],
+        &["purge"],
+    ] {
         assert_eq!(code(&daymark(arguments)), 2, "{arguments:?}");
     }
     for arguments in [&["--help"][..], &["l2", "--help"], &["doctor", "--help"], &["--version"]] {
@@ -108,4 +114,88 @@ fn doctor_looks_at_this_host_without_an_api_server() {
     assert_eq!(result("mesh-key"), "Skipped");
     // Nothing listens on the port of the mesh, so this is no node where all is well.
     assert_eq!((result("mesh-port"), code(&output)), ("Problem".into(), 3));
+}
+
+const PROFILE: &str = "apiVersion: daymark.dev/v1alpha1
+kind: LoadBalancerProfile
+metadata: {name: nlb}
+spec:
+  loadBalancerClass: daymark.dev/aws-nlb
+  aws: {clusterName: production-1, vpcId: vpc-0a1b2c3d}
+---
+";
+const SERVICE: &str = "apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, annotations: {SUFFIX: internal}}
+spec: {type: LoadBalancer, loadBalancerClass: daymark.dev/aws-nlb, ports: [{port: 80}]}
+";
+
+fn service(annotation: &str) -> String {
+    SERVICE.replace("SUFFIX", &format!("service.beta.kubernetes.io/aws-load-balancer-{annotation}"))
+}
+
+#[test]
+fn a_plan_of_files_needs_neither_cluster_nor_aws() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let profile = file("profile.yaml", PROFILE.to_owned());
+    let good = file("good.yaml", service("scheme"));
+    let output = daymark(&["plan", "-f", &profile, "-f", &good, "-o", "json"]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let intents: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(intents["loadBalancers"][0]["wanted"]["scheme"], "internal");
+    let bad = file("bad.yaml", service("schmee"));
+    for arguments in [&["plan", "-f", &profile, "-f", &bad][..], &["plan", "-f", &good]] {
+        assert_eq!(code(&daymark(arguments)), 3, "{arguments:?}");
+    }
+    for arguments in [
+        &["plan", "-f", "/nowhere/web.yaml"][..],
+        &["plan", "-f", &profile],
+        &["plan", "-f", &profile, "-f", &good, "--cluster-objects"],
+    ] {
+        let output = daymark(arguments);
+        assert_eq!((code(&output), output.stdout.len()), (1, 0), "{arguments:?} {output:?}");
+    }
+}
+
+#[test]
+fn standard_input_is_a_file() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daymark"));
+    command.env_clear().args(["plan", "-f", "-"]);
+    let pipes = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    child.stdin.take().unwrap().write_all((PROFILE.to_owned() + &service("scheme")).as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("create listener TCP/80"), "{output:?}");
+}
+
+#[cfg(not(feature = "aws"))]
+#[test]
+fn a_build_without_aws_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web.yaml");
+    std::fs::write(&file, PROFILE.to_owned() + &service("scheme")).unwrap();
+    for arguments in [&["purge", "--cluster", "c"][..], &["plan", "--live", "-f", file.to_str().unwrap()]] {
+        let output = daymark(arguments);
+        assert_eq!(code(&output), 1, "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--features aws"), "{output:?}");
+    }
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn aws_that_does_not_answer_is_no_answer() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("http://{closed}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daymark"));
+    command.env_clear().env("AWS_ACCESS_KEY_ID", "t").env("AWS_SECRET_ACCESS_KEY", "t");
+    let arguments = ["purge", "--cluster", "c", "--region", "eu-west-1", "--endpoint", &endpoint];
+    let output = command.args(arguments).output().unwrap();
+    assert_eq!(code(&output), 1, "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("DescribeLoadBalancers"), "{output:?}");
 }

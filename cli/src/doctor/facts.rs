@@ -7,6 +7,7 @@ use daymark_model::MacAddr;
 use ipnet::IpNet;
 
 use crate::cluster::Vips;
+use crate::plan::status::Overview;
 use crate::speakers::Testimony;
 use crate::told::SpeakerObject;
 
@@ -58,6 +59,48 @@ pub struct ClusterFacts {
     pub mesh_key: MeshKey,
     /// How kube-proxy is configured.
     pub proxy: Known<Option<ProxyConfig>>,
+    /// Load balancers in clouds.
+    pub cloud: Known<CloudFacts>,
+}
+
+/// What the API server says about load balancers in clouds.
+#[derive(Debug, Clone)]
+pub struct CloudFacts {
+    /// How they are.
+    pub overview: Overview,
+    /// Whether a LoadBalancerProfile has `aws`.
+    pub has_profile: bool,
+    /// The profiles that serve the class of the AWS Load Balancer Controller.
+    pub sharing: Vec<String>,
+    /// Whether that controller runs.
+    pub rival: Known<Rival>,
+    /// What there is of it in the API server.
+    pub leftovers: Known<Leftovers>,
+}
+
+impl CloudFacts {
+    /// Whether Daymark has anything to do with clouds.
+    pub fn is_used(&self) -> bool {
+        self.has_profile || !self.overview.load_balancers.is_empty()
+    }
+}
+
+/// Whether the AWS Load Balancer Controller runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rival {
+    /// Its Lease is renewed by this holder.
+    Running(String),
+    /// It has no Lease, or one that nobody renews.
+    Gone,
+}
+
+/// Objects of the AWS Load Balancer Controller.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Its webhooks, as `PLURAL/NAME`.
+    pub webhooks: Vec<String>,
+    /// How many TargetGroupBindings there are.
+    pub bindings: usize,
 }
 
 /// The Secret with the key of the meshes.

@@ -8,6 +8,7 @@ use daymark_kube::slim::{MeshSecret, Soundness};
 use daymark_kube::views;
 use serde_json::Value;
 
+use super::cloud;
 use super::facts::{
     ClusterFacts, Facts, Freshness, HostFacts, HostInterface, Known, MeshKey, Neighbor, ProxyConfig,
 };
@@ -44,19 +45,21 @@ pub async fn gather(common: &Common, flags: &DoctorFlags) -> Facts {
 }
 
 async fn of_cluster(cluster: &Cluster) -> Known<ClusterFacts> {
-    let (services, nodes, speakers, announcements, secret, proxy) = tokio::join!(
+    let (services, nodes, speakers, announcements, secret, proxy, cloud) = tokio::join!(
         cluster.services(),
         cluster.nodes(),
         cluster.speakers(),
         cluster.announcements(),
         cluster.get(&cluster.namespace, "secrets", MeshSecret::NAME),
         cluster.get("kube-system", "configmaps", "kube-proxy"),
+        cloud::gather(cluster),
     );
     let services = services.map_err(|error| format!("Services cannot be listed: {error}"))?;
     let nodes = nodes.map_err(|error| format!("Nodes cannot be listed: {error}"))?;
     let speakers = speakers.map_err(|error| format!("Speakers cannot be listed: {error}"))?;
     let announcements = announcements.map_err(|error| format!("Announcements cannot be listed: {error}"));
     Ok(ClusterFacts {
+        cloud: cloud.map(|parts| parts.with_services(&services)),
         namespace: cluster.namespace.clone(),
         nodes: nodes.iter().map(|n| (n.metadata.key().name, views::node::node(n).addresses)).collect(),
         speakers,

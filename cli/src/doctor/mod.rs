@@ -1,9 +1,10 @@
-//! `daymark doctor`: what breaks layer 2 in practice.
+//! `daymark doctor`: what breaks layer 2 and load balancers in clouds in practice.
 //!
 //! [`gather`] collects facts from the API server, from this host and from the speaker on it; each check is a pure function
 //! over those facts. A check whose facts could not be had says so: it is skipped, never passed.
 
 pub mod checks;
+mod cloud;
 pub mod facts;
 pub mod gather;
 mod host;

@@ -1,6 +1,7 @@
 //! The checks, in the order in which they are told.
 
 mod addresses;
+mod cloud;
 mod links;
 mod mesh;
 mod proxy;
@@ -14,7 +15,7 @@ use super::facts::Facts;
 pub type Check = fn(&Facts, &mut Chart);
 
 /// Every check with its name.
-pub const ALL: [(&str, Check); 12] = [
+pub const ALL: [(&str, Check); 14] = [
     ("mesh-key", mesh::key),
     ("speakers", mesh::speakers),
     ("mesh-members", mesh::members),
@@ -27,6 +28,8 @@ pub const ALL: [(&str, Check); 12] = [
     ("rp-filter", links::rp_filter),
     ("wifi", links::wifi),
     ("mtu", links::mtu),
+    ("cloud-load-balancers", cloud::load_balancers),
+    ("aws-load-balancer-controller", cloud::other_controller),
 ];
 
 /// Whether some Announcement has `l2`; `None` when that is not known.

@@ -5,10 +5,11 @@ use serde_json::json;
 
 use super::ALL;
 use crate::doctor::facts::{
-    ClusterFacts, Facts, Freshness, HostFacts, HostInterface, MeshKey, Neighbor, Peer, PortAnswer,
-    ProxyConfig,
+    CloudFacts, ClusterFacts, Facts, Freshness, HostFacts, HostInterface, Leftovers, MeshKey, Neighbor, Peer,
+    PortAnswer, ProxyConfig, Rival,
 };
 use crate::doctor::{Chart, Finding, Outcome};
+use crate::plan::status::overview;
 use crate::speakers::Testimony;
 
 const VIP: &str = "192.0.2.10";
@@ -40,6 +41,23 @@ fn speaker_object(name: &str, last: u8, mtu: u32) -> serde_json::Value {
     }]}}})
 }
 
+fn balancer_spec() -> serde_json::Value {
+    json!({
+        "provider": "aws", "profile": "nlb", "serviceUID": "u-1", "members": [{"name": "web", "uid": "u-1"}],
+        "place": {"cluster": "c", "vpc": "vpc-0a1b2c3d"}, "inventory": {"epoch": 0, "resources": []},
+    })
+}
+
+fn cloud(objects: &[serde_json::Value]) -> CloudFacts {
+    CloudFacts {
+        overview: overview(objects, &[]),
+        has_profile: true,
+        sharing: vec!["nlb".into()],
+        rival: Ok(Rival::Gone),
+        leftovers: Ok(Leftovers::default()),
+    }
+}
+
 /// Node n1 with neighbors n2 and n3, all sound.
 fn sound() -> Facts {
     let nodes: BTreeMap<String, Vec<IpAddr>> =
@@ -63,6 +81,9 @@ fn sound() -> Facts {
             l2_announcements: Ok(vec!["lan".into()]),
             mesh_key: MeshKey::Sound,
             proxy: Ok(Some(ProxyConfig::default())),
+            cloud: Ok(cloud(&[
+                json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": balancer_spec()}),
+            ])),
         }),
         host: Ok(HostFacts {
             node: Some("n1".into()),
@@ -317,4 +338,52 @@ fn wifi_and_mtu() {
     one(&spoiled("wifi", |_, h, _| h.interfaces[0].wireless = true), "ok: ");
     let mtu = spoiled("mtu", |c, _, _| c.speakers[1].status.facts.interfaces[0].mtu = 9000);
     one(&mtu, "warning 192.0.2.0/24: interfaces differ in MTU: 1500 on n1 eth1, n3 eth1; 9000 on n2 eth1");
+}
+
+#[test]
+fn load_balancers_in_clouds_that_fail_or_wait() {
+    let status = |status: serde_json::Value| {
+        let object = json!({
+            "metadata": {"name": "web", "namespace": "shop"}, "spec": balancer_spec(), "status": status,
+        });
+        spoiled("cloud-load-balancers", |c, _, _| c.cloud = Ok(cloud(&[object])))
+    };
+    let error = json!({"class": "PermissionDenied", "reason": "PermissionDenied", "message": "not allowed",
+        "action": "elasticloadbalancing:CreateLoadBalancer", "remedy": "allow it"});
+    one(
+        &status(json!({"lastError": error})),
+        "problem shop/web: PermissionDenied: elasticloadbalancing:CreateLoadBalancer: not allowed",
+    );
+    let plan = json!({"plan": {"consent": "c0ffee", "disruptive": ["load balancer a is replaced"]}});
+    one(&status(plan), "warning shop/web: waits for consent: load balancer a is replaced");
+    let broken = json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"profile": "nlb"}});
+    one(
+        &spoiled("cloud-load-balancers", |c, _, _| c.cloud = Ok(cloud(&[broken]))),
+        "problem shop/web: Unreadable: ",
+    );
+    let unused = spoiled("cloud-load-balancers", |c, _, _| {
+        c.cloud = Ok(CloudFacts { has_profile: false, ..cloud(&[]) });
+    });
+    one(&unused, "ok: no LoadBalancerProfile has aws");
+}
+
+#[test]
+fn another_controller_of_aws() {
+    let with = |spoil: fn(&mut CloudFacts)| {
+        spoiled("aws-load-balancer-controller", |c, _, _| spoil(c.cloud.as_mut().unwrap()))
+    };
+    let running = |facts: &mut CloudFacts| facts.rival = Ok(Rival::Running("pod-1".into()));
+    one(&with(running), "problem : the AWS Load Balancer Controller runs (its Lease is renewed by pod-1)");
+    let apart = |facts: &mut CloudFacts| {
+        facts.rival = Ok(Rival::Running("pod-1".into()));
+        facts.sharing.clear();
+        facts.leftovers = Ok(Leftovers { webhooks: vec!["x/aws-load-balancer-webhook".into()], bindings: 2 });
+    };
+    one(&with(apart), "ok: ");
+    let left = with(|facts| {
+        facts.leftovers = Ok(Leftovers { webhooks: vec!["x/aws-load-balancer-webhook".into()], bindings: 2 });
+    });
+    assert!(left[0].starts_with("problem x/aws-load-balancer-webhook: is left of"), "{left:?}");
+    assert!(left[1].starts_with("warning : 2 TargetGroupBindings are left of"), "{left:?}");
+    one(&with(|facts| facts.rival = Err("403".into())), "skipped: the Lease of");
 }
