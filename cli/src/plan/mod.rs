@@ -20,7 +20,6 @@ pub mod operations;
 pub mod render;
 pub mod render_intent;
 pub mod status;
-pub mod subject;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod wish;

@@ -7,7 +7,7 @@ use daymark_aws::orphans::{self, Orphan, OrphanKind};
 use daymark_providers::{CloudError, ErrorClass, Outcome};
 
 use super::{Found, Kind};
-use crate::plan::subject;
+use daymark_kube::views::cloud::subject;
 
 /// What came of trying to delete one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]

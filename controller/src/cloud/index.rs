@@ -10,6 +10,7 @@ use daymark_aws::model::{
 use daymark_aws::naming::Owner;
 use daymark_config::names::finalizer;
 use daymark_config::references::settle_profiles;
+use daymark_kube::views::cloud::subject;
 use daymark_kube::slim::Meta;
 use daymark_kube::views::cloud::{CloudService, CloudSlice, merged};
 use daymark_kube::{Key, Update};
@@ -22,7 +23,6 @@ use daymark_providers::view::{NodeView, ServiceView, World};
 
 use super::feed::Seen;
 use super::object::CloudObject;
-use super::subject;
 
 /// The load balancers that a change concerns, and how deep they are to be looked at.
 pub type Touched = BTreeMap<Key, Depth>;
@@ -193,7 +193,7 @@ impl Index {
         let wanted =
             self.services.values().filter(|s| self.is_served(s)).map(|s| subject::of_service(&s.view));
         let kept = self.objects.keys().cloned();
-        let ways = self.profiles.iter().map(|p| subject::node_access(&self.namespace, &p.name));
+        let ways = self.profiles.iter().map(|p| subject::node_access(&self.namespace, p.name.as_str()));
         let leaving =
             self.services.values().filter(|s| self.carries_our_mark(s)).map(|s| subject::of_service(&s.view));
         wanted.chain(kept).chain(ways).chain(leaving).map(|key| (key, Depth::Full)).collect()
@@ -426,16 +426,21 @@ impl Index {
         self.objects.range(from..).map(|(_, o)| o).take_while(move |o| o.key.namespace == namespace)
     }
 
+    /// The profile whose way to the nodes an object keeps.
+    pub fn way_profile<'a>(&self, key: &'a Key) -> Option<&'a str> {
+        subject::node_access_of(&key.name).filter(|_| key.namespace == self.namespace)
+    }
+
     /// All ways to the nodes.
     pub fn ways(&self) -> Touched {
-        let ways = self.profiles.iter().map(|profile| subject::node_access(&self.namespace, &profile.name));
-        let kept = self.objects.keys().filter(|key| subject::node_access_of(&self.namespace, key).is_some());
+        let ways = self.profiles.iter().map(|profile| subject::node_access(&self.namespace, profile.name.as_str()));
+        let kept = self.objects.keys().filter(|key| self.way_profile(key).is_some());
         ways.chain(kept.cloned()).map(|key| (key, Depth::Full)).collect()
     }
 
     /// What is to be done for a load balancer.
     pub fn task(&self, key: &Key) -> Task {
-        if let Some(profile) = subject::node_access_of(&self.namespace, key) {
+        if let Some(profile) = self.way_profile(key) {
             return self.way_task(key, profile);
         }
         let object = self.objects.get(key).cloned();
@@ -446,7 +451,7 @@ impl Index {
         members.sort_by(|a, b| (a.view.created_at, &a.view.key).cmp(&(b.view.created_at, &b.view.key)));
         let is_member = |s: &CloudService| members.iter().any(|member| member.view.uid == s.view.uid);
         let was_here = |s: &&CloudService| {
-            let by_name = subject::group_of(key).is_none() && s.view.key == subject::service_key(key);
+            let by_name = subject::group_of(&key.name).is_none() && s.view.key == subject::service_key(key);
             self.carries_our_mark(s)
                 && (by_name || object.as_ref().is_some_and(|o| o.is_for(s.view.uid.as_str())))
         };
@@ -458,7 +463,7 @@ impl Index {
             .cloned()
             .collect();
         let namesake = object.as_ref().is_some_and(|object| {
-            subject::group_of(key).is_none() && members.iter().any(|m| !object.is_for(m.view.uid.as_str()))
+            subject::group_of(&key.name).is_none() && members.iter().any(|m| !object.is_for(m.view.uid.as_str()))
         });
         match (members.first(), object) {
             (Some(first), object) if !namesake => {
@@ -537,7 +542,7 @@ impl Index {
             namespace: key.namespace.clone(),
             object: key.name.clone(),
             uid: uid.to_owned(),
-            group: subject::group_of(key).map(str::to_owned),
+            group: subject::group_of(&key.name).map(str::to_owned),
             members: members.iter().map(|member| member.view.key.name.as_str().to_owned()).collect(),
         };
         build(&profile.aws, &subject, &self.world(&key.namespace), self.way_state(&profile.name))
@@ -571,7 +576,7 @@ impl Index {
 
     /// The state of the way to the nodes of a profile.
     fn way_state(&self, profile: &ProfileName) -> NodeAccessState {
-        let object = self.objects.get(&subject::node_access(&self.namespace, profile));
+        let object = self.objects.get(&subject::node_access(&self.namespace, profile.as_str()));
         let group = object.and_then(CloudObject::way_group);
         group.map_or(NodeAccessState::Awaited, |id| NodeAccessState::Group(id.to_owned()))
     }

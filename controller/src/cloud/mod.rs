@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`feed`] | watches |
 //! | [`index`] | what there is, and what follows from it for each load balancer |
-//! | [`subject`] | names of CloudLoadBalancers |
 //! | [`owner`] | the one task that owns all that |
 //! | [`turn`] | one load balancer, once: object, finalizers, pass, letting go |
 //! | [`object`] | CloudLoadBalancers, and what is written to Services beside their statuses |
@@ -28,7 +27,6 @@ pub mod object;
 pub mod orphans;
 pub mod owner;
 pub mod say;
-pub mod subject;
 pub mod turn;
 
 use daymark_kube::Health;

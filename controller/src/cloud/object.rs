@@ -7,6 +7,7 @@ use daymark_config::crd::CloudLoadBalancer;
 use daymark_config::names::condition::PROVISIONED;
 use daymark_config::names::finalizer;
 use daymark_config::{Problem, native};
+use daymark_kube::views::cloud::subject;
 use daymark_kube::lease::Tenure;
 use daymark_kube::slim::Meta;
 use daymark_kube::views::cloud::CloudService;
@@ -19,7 +20,6 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::index::Serve;
-use super::subject;
 use crate::NAME;
 use crate::writer::DEADLINE;
 
@@ -177,7 +177,7 @@ impl Objects {
             provider: CloudProvider::Aws,
             profile: task.profile.name.clone(),
             service_uid: Some(task.uid.as_str().into()),
-            group: subject::group_of(key).map(str::to_owned),
+            group: subject::group_of(&key.name).map(str::to_owned),
             members: members(task),
             place: task.profile.aws.place(),
             deletion: task.deletion(),

@@ -9,6 +9,7 @@ use daymark_aws::model::{Desired, PortRange};
 use daymark_config::conditions::Verdict;
 use daymark_config::crd::CloudLoadBalancerStatus;
 use daymark_config::names::finalizer;
+use daymark_kube::views::cloud::subject;
 use daymark_kube::events::{News, Recorder, Severity};
 use daymark_kube::lease::Tenure;
 use daymark_kube::slim::Meta;
@@ -33,7 +34,7 @@ use super::metrics::CloudMetrics;
 use super::object::Objects;
 use super::orphans::{self, Search};
 use super::turn::{self, Tools, Turn};
-use super::{Surroundings, say, subject};
+use super::{Surroundings, say};
 use crate::news;
 
 /// Passes side by side. They wait for AWS, and for the pace of its calls, most of the time.
@@ -339,7 +340,7 @@ impl Owner {
         let ranges = nlb.node_ranges();
         if self.ranges.get(key) != Some(&ranges) {
             self.ranges.insert(key.clone(), ranges);
-            let way = subject::node_access(self.index.namespace(), &task.profile.name);
+            let way = subject::node_access(self.index.namespace(), task.profile.name.as_str());
             self.queue.mark(&way, Depth::Full, wall(), StepClass::Change, Cause::Changed);
         }
     }
@@ -453,7 +454,7 @@ impl Owner {
 
     /// The group that nodes let in, if the object is about that.
     fn way_of(&self, key: &Key) -> Option<String> {
-        subject::node_access_of(self.index.namespace(), key)?;
+        self.index.way_profile(key)?;
         self.index.object(key)?.way_group().map(str::to_owned)
     }
 
@@ -502,7 +503,7 @@ impl Owner {
 
     fn tell_services(&mut self, task: &Serve, report: &PassReport, failures: u32) {
         for member in task.members.iter().filter(|m| !task.refused.contains_key(&m.view.key)) {
-            let Some(verdict) = say::condition(report, failures, &say::named(&member.view.key)) else {
+            let Some(verdict) = say::condition(report, failures, &member.view.key) else {
                 continue;
             };
             let ports: Vec<PortProtocol> = member

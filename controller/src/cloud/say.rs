@@ -11,6 +11,7 @@ use daymark_config::crd::{
 };
 use daymark_config::names::annotation::ALLOW_REPLACEMENT;
 use daymark_config::names::condition::{PLAN_PENDING, PROVISIONED};
+use daymark_kube::views::cloud::subject;
 use daymark_model::{PortProtocol, Reason, ServiceKey};
 use daymark_pool::Ingress;
 use daymark_providers::cloud::{Address, PortHealth, Published};
@@ -22,7 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 const PATIENCE: u32 = 3;
 
 /// How a Service's condition is to be; `None` = as it is.
-pub fn condition(report: &PassReport, failures: u32, service: &str) -> Option<Verdict> {
+pub fn condition(report: &PassReport, failures: u32, service: &ServiceKey) -> Option<Verdict> {
     let reachable = report.published.as_ref().is_some_and(|published| !published.addresses.is_empty());
     let holds = if reachable { ConditionStatus::True } else { ConditionStatus::False };
     Some(match &report.end {
@@ -101,12 +102,10 @@ fn verdict(status: ConditionStatus, reason: &str, message: &str) -> Verdict {
 }
 
 /// What to do about a plan that waits for consent.
-fn pending(plan: &PlanSummary, service: &str) -> String {
+fn pending(plan: &PlanSummary, service: &ServiceKey) -> String {
     let hash = plan.consent.as_deref().unwrap_or_default();
-    format!(
-        "{}: to consent, kubectl annotate --overwrite service {service} {ALLOW_REPLACEMENT}={hash}",
-        plan.disruptive.join("; ")
-    )
+    let command = subject::consent_command(service.namespace.as_str(), service.name.as_str(), hash);
+    format!("{}: to consent, {command}", plan.disruptive.join("; "))
 }
 
 /// Where clients reach a Service with these ports.
@@ -265,9 +264,4 @@ pub fn event(report: &PassReport, is_new: bool) -> Option<(&'static str, String)
         End::Gone => Some(("DeletedLoadBalancer", "nothing is left in the cloud".to_owned())),
         End::Converged | End::Waiting(_) | End::Held | End::Shown | End::Failed(_) | End::Unsaved(_) => None,
     }
-}
-
-/// For what a Service is named in a command.
-pub fn named(service: &ServiceKey) -> String {
-    format!("-n {} {}", service.namespace, service.name)
 }

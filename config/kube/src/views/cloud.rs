@@ -1,6 +1,7 @@
 //! Services, nodes and endpoints as clouds see them (`daymark-providers`).
 
 mod endpoints;
+pub mod subject;
 
 use std::net::IpAddr;
 

@@ -1,8 +1,10 @@
-//! Names of CloudLoadBalancers, as the controller gives them.
+//! What one CloudLoadBalancer is about, by its name: a Service, a group of Services, or the way to the nodes.
 
 use daymark_config::names::annotation::{ALLOW_REPLACEMENT, GROUP};
-use daymark_kube::Key;
+use daymark_model::ServiceKey;
 use daymark_providers::view::ServiceView;
+
+use crate::object::Key;
 
 /// Groups and ways to the nodes have names with a dot, which no Service has.
 const GROUP_PREFIX: &str = "group.";
@@ -16,6 +18,11 @@ pub fn of_service(service: &ServiceView) -> Key {
         None => service.key.name.as_str().to_owned(),
     };
     Key { namespace: service.key.namespace.as_str().to_owned(), name }
+}
+
+/// The Service that a CloudLoadBalancer is for; nonsense for one of a group, whose name no Service has.
+pub fn service_key(key: &Key) -> ServiceKey {
+    ServiceKey::new(&key.namespace, &key.name)
 }
 
 /// The name of the CloudLoadBalancer of a group.
