@@ -53,11 +53,8 @@ pub fn plan(
             plan.step(StepClass::Change, operation, "it does not exist");
         }
         Some(found) => {
-            let missing: crate::api::Tags =
-                tags.into_iter().filter(|(name, value)| found.tags.get(name) != Some(value)).collect();
-            if !missing.is_empty() && !super::tags_settle(inventory.get(&key), &missing, now) {
-                let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
-                plan.step(StepClass::Cosmetic, operation, "tags are missing or differ");
+            if let Some(operation) = super::tags::mend(&key, &tags, &found.tags, inventory, now) {
+                plan.step(StepClass::Cosmetic, operation, "tags differ");
             }
         }
     }

@@ -20,4 +20,5 @@ mod refusals;
 mod replacement;
 mod subnets;
 mod support;
+mod tags;
 mod targets;
