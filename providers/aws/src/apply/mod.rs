@@ -14,7 +14,7 @@ use crate::naming::{fact, kind};
 use crate::plan::AwsOperation;
 use crate::plan::attributes::note;
 use crate::plan::operation::say;
-use crate::refusal::{is_gone, refusal};
+use crate::refusal::{FEWER_RULES, FEWER_SOURCES, crowded, is_gone, refusal};
 
 /// How long something may hold on to what is to be deleted before people are asked to look.
 const HELD_TOO_LONG: Duration = Duration::from_secs(600);
@@ -36,12 +36,16 @@ pub async fn apply<A: Api>(
         AwsOperation::CreateSecurityGroup { key, name, description, vpc, tags } => {
             hand.create_security_group(key, name, description, vpc, tags).await
         }
-        AwsOperation::Authorize { group, rules, description } => {
-            let group = hand.group_id(group)?;
-            hand.authorize(&group, rules.clone(), description).await
+        AwsOperation::Authorize { group, rules, description, total } => {
+            let id = hand.group_id(group)?;
+            let done = hand.authorize(&id, rules.clone(), description).await;
+            done.map_err(|error| crowded(error, &group.say(), &id, *total, FEWER_SOURCES))
         }
-        AwsOperation::AuthorizeNodes { key, from, ranges, description } => {
-            hand.authorize_nodes(key, from, ranges, description).await
+        AwsOperation::AuthorizeNodes { key, from, ranges, description, total } => {
+            let done = hand.authorize_nodes(key, from, ranges, description).await;
+            done.map_err(|error| {
+                crowded(error, "security group of the nodes", &key.role, *total, FEWER_RULES)
+            })
         }
         AwsOperation::Revoke { group, rules } => {
             let group = hand.group_id(group)?;

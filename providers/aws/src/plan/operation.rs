@@ -160,6 +160,8 @@ pub enum AwsOperation {
         rules: Vec<Ingress>,
         /// The description of each rule.
         description: String,
+        /// How many rules the group is to have then, as its quota counts them.
+        total: usize,
     },
     /// Lets our security group into one of the nodes'.
     AuthorizeNodes {
@@ -171,6 +173,8 @@ pub enum AwsOperation {
         ranges: Vec<crate::model::PortRange>,
         /// The description of each rule.
         description: String,
+        /// How many rules the group is to have then, as its quota counts them.
+        total: usize,
     },
     /// Removes rules.
     Revoke {
@@ -483,7 +487,8 @@ impl Operation for AwsOperation {
 }
 
 impl GroupRef {
-    fn say(&self) -> String {
+    /// It in words.
+    pub fn say(&self) -> String {
         match self {
             Self::Own(key) => say(key),
             Self::Id(id) => id.clone(),
@@ -553,7 +558,8 @@ pub fn say(key: &ResourceKey) -> String {
     }
 }
 
-fn count(n: usize, what: &str) -> String {
+/// So many of something, in words.
+pub(crate) fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
