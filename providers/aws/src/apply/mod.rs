@@ -94,8 +94,10 @@ pub async fn apply<A: Api>(
         }
         AwsOperation::DeleteListener { key } => hand.delete_listener(key).await,
         AwsOperation::SetTags { key, tags, remove, records } => {
-            hand.remove_tags(key, remove).await.map_err(|error| hand.failed(key, error))?;
+            let removed = hand.remove_tags(key, remove).await;
+            // IAM may allow the one only where the tags of the other are.
             hand.set_tags(key, tags).await?;
+            removed.map_err(|error| hand.failed(key, error))?;
             records.strike(hand.inventory, key);
             Ok(Outcome::Done)
         }

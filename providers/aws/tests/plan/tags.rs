@@ -176,3 +176,20 @@ async fn the_group_that_nodes_let_in_has_tags_too() {
     }
     assert!(driver.inventory.resources().all(|entry| entry.recorded.is_empty()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_removed_hinders_nothing_that_may_be_set() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let mut wish = nlb(&aws, &[80]);
+    settle(&mut driver, &wish).await;
+    aws.deny("RemoveTags");
+    wish.tags = tags(&[("stage", "prod")]);
+    let End::Failed(error) = driver.settle(Some(&desired(&wish))).await.end else { panic!() };
+    assert_eq!(error.action.as_deref(), Some("elasticloadbalancing:RemoveTags"));
+    assert_eq!(users(&aws)["load balancer"], [tags(&[("team", "shop"), ("stage", "prod")])]);
+    assert_eq!(users(&aws)["security group"], [wish.tags.clone()]);
+    aws.allow("RemoveTags");
+    settle(&mut driver, &wish).await;
+    assert_all(&aws, &[("stage", "prod")], "allowed again");
+}
