@@ -1,6 +1,7 @@
 //! What is tagged with this cluster and accounted for by nobody.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use daymark_providers::{CloudError, Outcome};
 
@@ -17,7 +18,7 @@ use crate::refusal::{is_gone, is_in_use, refusal};
 /// What an orphan is, in the order in which orphans can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OrphanKind {
-    /// A load balancer with its listeners.
+    /// A network load balancer with its listeners.
     LoadBalancer,
     /// A target group.
     TargetGroup,
@@ -25,7 +26,19 @@ pub enum OrphanKind {
     SecurityGroup,
 }
 
-/// A resource that no CloudLoadBalancer accounts for.
+impl fmt::Display for OrphanKind {
+    /// AWS's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LoadBalancer => "load balancer",
+            Self::TargetGroup => "target group",
+            Self::SecurityGroup => "security group",
+        })
+    }
+}
+
+/// A resource that no CloudLoadBalancer accounts for. Sorted, orphans are in the order in which they can be deleted: load
+/// balancers hold target groups and security groups; of one kind, by id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Orphan {
     /// What it is.
@@ -108,7 +121,7 @@ pub async fn purge<A: Api>(api: &A, orphan: &Orphan) -> Result<Outcome, CloudErr
         Err(error) if is_gone(&error) => Ok(Outcome::Done),
         Err(error) if is_in_use(&error) && orphan.kind != OrphanKind::LoadBalancer => Ok(Outcome::Wait {
             reason: "ResourceInUse",
-            message: format!("{} is still in use", orphan.name),
+            message: format!("{} {} ({}) is still in use", orphan.kind, orphan.name, orphan.id),
             after: std::time::Duration::from_secs(10),
         }),
         Err(error) => Err(refusal(error)),

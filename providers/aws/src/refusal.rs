@@ -3,6 +3,11 @@
 use daymark_providers::{CloudError, ErrorClass};
 
 use crate::api::ApiError;
+use crate::plan::operation::count;
+use crate::plan::security::RULES_PER_GROUP;
+
+/// The code of a call that the controller did not make, because another replica may lead before its answer comes.
+pub const LEADERSHIP_MAY_END: &str = "LeadershipMayEnd";
 
 /// What a call's error means.
 pub fn refusal(error: ApiError) -> CloudError {
@@ -54,6 +59,26 @@ pub fn is_in_use(error: &ApiError) -> bool {
     )
 }
 
+/// What helps where the rules of a load balancer's own security group are too many.
+pub const FEWER_SOURCES: &str = "name fewer or wider source ranges, give the load balancer security groups of your own (annotation \
+     aws-load-balancer-security-groups), or ask AWS for a higher quota (Service Quotas: inbound or outbound rules per security \
+     group); of a prefix list, each entry that it may have counts as a rule, for each port";
+/// What helps where the rules of a security group of the nodes are too many.
+pub const FEWER_RULES: &str = "remove rules that nothing needs, or ask AWS for a higher quota (Service Quotas: inbound or outbound \
+     rules per security group)";
+
+/// Says more of an error where the rules of a security group are more than its quota allows: of which, and how many.
+pub fn crowded(mut error: CloudError, what: &str, id: &str, wanted: usize, remedy: &str) -> CloudError {
+    if error.code.as_deref() == Some("RulesPerSecurityGroupLimitExceeded") {
+        error.message = format!(
+            "{what} ({id}) is to have {}, and AWS allows {RULES_PER_GROUP} where nobody raised the quota",
+            count(wanted, "rule")
+        );
+        error.remedy = Some(remedy.to_owned());
+    }
+    error
+}
+
 struct Sorted {
     class: ErrorClass,
     reason: Option<&'static str>,
@@ -81,14 +106,16 @@ fn sort(error: &ApiError) -> Sorted {
         | "BandwidthLimitExceeded"
         | "EC2ThrottledException"
         | "ThrottledRequest" => Sorted::of(ErrorClass::Throttled),
-        ApiError::TIMEOUT
+        ApiError::GARBLED if error.status == Some(429) => Sorted::of(ErrorClass::Throttled),
+        // What cannot be read says nothing of the call, whatever its status: it is a gateway's page, as often as not.
+        ApiError::GARBLED
+        | ApiError::TIMEOUT
         | ApiError::CONNECTION
-        | ApiError::GARBLED
+        | LEADERSHIP_MAY_END
         | "InternalFailure"
         | "InternalError"
         | "ServiceUnavailable"
         | "Unavailable"
-        | "RequestExpired"
         | "IncorrectState"
         | "OperationInProgress" => Sorted::of(ErrorClass::Transient),
         "AccessDenied"
@@ -104,6 +131,12 @@ fn sort(error: &ApiError) -> Sorted {
             ErrorClass::Permission,
             "CredentialsExpired",
             "renew the controller's credentials, or give it a role that renews them by itself",
+        ),
+        // EC2 says the same of a request whose time is wrong.
+        "RequestExpired" => Sorted::named(
+            ErrorClass::Permission,
+            "CredentialsExpired",
+            "renew the controller's credentials, or give it a role that renews them by itself; check its clock too",
         ),
         "InvalidClientTokenId"
         | "SignatureDoesNotMatch"
@@ -194,6 +227,7 @@ fn user_remedy(code: &str) -> Option<&'static str> {
         | "InvalidParameterCombination"
         | "MissingParameter"
         | "InvalidTarget"
+        | "InvalidRequest"
         | "InvalidLoadBalancerAction" => "change the annotation that the message is about",
         _ => return None,
     };

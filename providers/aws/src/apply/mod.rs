@@ -9,12 +9,12 @@ use std::time::Duration;
 use daymark_model::{Inventory, Phase, ResourceKey, Timestamp};
 use daymark_providers::{CloudError, ErrorClass, Operation, Outcome};
 
-use crate::api::{AddTags, Api, ApiError, CreateTags, DeleteTags, RemoveTags, ask};
+use crate::api::{AddTags, Api, ApiError, CreateTags, DeleteTags, RemoveTags, Tags, ask};
 use crate::naming::{fact, kind};
 use crate::plan::AwsOperation;
 use crate::plan::attributes::note;
 use crate::plan::operation::say;
-use crate::refusal::{is_gone, refusal};
+use crate::refusal::{FEWER_RULES, FEWER_SOURCES, crowded, is_gone, refusal};
 
 /// How long something may hold on to what is to be deleted before people are asked to look.
 const HELD_TOO_LONG: Duration = Duration::from_secs(600);
@@ -36,12 +36,16 @@ pub async fn apply<A: Api>(
         AwsOperation::CreateSecurityGroup { key, name, description, vpc, tags } => {
             hand.create_security_group(key, name, description, vpc, tags).await
         }
-        AwsOperation::Authorize { group, rules, description } => {
-            let group = hand.group_id(group)?;
-            hand.authorize(&group, rules.clone(), description).await
+        AwsOperation::Authorize { group, rules, description, total } => {
+            let id = hand.group_id(group)?;
+            let done = hand.authorize(&id, rules.clone(), description).await;
+            done.map_err(|error| crowded(error, &group.say(), &id, *total, FEWER_SOURCES))
         }
-        AwsOperation::AuthorizeNodes { key, from, ranges, description } => {
-            hand.authorize_nodes(key, from, ranges, description).await
+        AwsOperation::AuthorizeNodes { key, from, ranges, description, total } => {
+            let done = hand.authorize_nodes(key, from, ranges, description).await;
+            done.map_err(|error| {
+                crowded(error, "security group of the nodes", &key.role, *total, FEWER_RULES)
+            })
         }
         AwsOperation::Revoke { group, rules } => {
             let group = hand.group_id(group)?;
@@ -89,7 +93,14 @@ pub async fn apply<A: Api>(
             hand.remove_certificates(key, certificates).await
         }
         AwsOperation::DeleteListener { key } => hand.delete_listener(key).await,
-        AwsOperation::SetTags { key, tags } => hand.set_tags(key, tags).await,
+        AwsOperation::SetTags { key, tags, remove, records } => {
+            let removed = hand.remove_tags(key, remove).await;
+            // IAM may allow the one only where the tags of the other are.
+            hand.set_tags(key, tags).await?;
+            removed.map_err(|error| hand.failed(key, error))?;
+            records.strike(hand.inventory, key);
+            Ok(Outcome::Done)
+        }
         AwsOperation::Release { key, tags } => hand.release(key, tags).await,
         AwsOperation::Adopt { .. } => {
             operation.remember(hand.inventory, now);
@@ -173,34 +184,39 @@ impl<A: Api> Hand<'_, A> {
         .remedy("delete what uses it; it is tried again"))
     }
 
-    async fn set_tags(&mut self, key: &ResourceKey, tags: &crate::api::Tags) -> Result<Outcome, CloudError> {
-        let id = self.id(key)?;
-        let done = if key.kind == kind::SECURITY_GROUP {
-            ask(self.api, CreateTags { id, tags: tags.clone() }).await
-        } else {
-            ask(self.api, AddTags { arn: id, tags: tags.clone() }).await
-        };
-        done.map_err(|error| self.failed(key, error))?;
+    async fn set_tags(&mut self, key: &ResourceKey, tags: &Tags) -> Result<(), CloudError> {
+        if !tags.is_empty() {
+            let (id, tags) = (self.id(key)?, tags.clone());
+            let done = if key.kind == kind::SECURITY_GROUP {
+                ask(self.api, CreateTags { id, tags }).await
+            } else {
+                ask(self.api, AddTags { arn: id, tags }).await
+            };
+            done.map_err(|error| self.failed(key, error))?;
+        }
         if let Some(entry) = self.inventory.get_mut(key) {
             entry.facts.insert(fact::TAGS_SET.to_owned(), note(tags, self.now));
         }
-        Ok(Outcome::Done)
+        Ok(())
+    }
+
+    /// Removes tags; those that are not there are as they should be.
+    async fn remove_tags(&self, key: &ResourceKey, keys: &[String]) -> Result<(), ApiError> {
+        let Some(id) = self.inventory.id(key).map(str::to_owned).filter(|_| !keys.is_empty()) else {
+            return Ok(());
+        };
+        if key.kind == kind::SECURITY_GROUP {
+            ask(self.api, DeleteTags { id, keys: keys.to_vec() }).await
+        } else {
+            ask(self.api, RemoveTags { arn: id, keys: keys.to_vec() }).await
+        }
     }
 
     async fn release(&mut self, key: &ResourceKey, tags: &[String]) -> Result<Outcome, CloudError> {
-        if let Some(id) = self.inventory.id(key).map(str::to_owned)
-            && !tags.is_empty()
-        {
-            let done = if key.kind == kind::SECURITY_GROUP {
-                ask(self.api, DeleteTags { id, keys: tags.to_vec() }).await
-            } else {
-                ask(self.api, RemoveTags { arn: id, keys: tags.to_vec() }).await
-            };
-            match done {
-                Ok(()) => {}
-                Err(error) if is_gone(&error) => {}
-                Err(error) => return Err(refusal(error)),
-            }
+        match self.remove_tags(key, tags).await {
+            Ok(()) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(refusal(error)),
         }
         self.inventory.gone(key);
         Ok(Outcome::Done)

@@ -73,7 +73,11 @@ pub(crate) fn is_served(nlb: &Nlb, actual: &Actual, inventory: &Inventory, key: 
         });
         let counts = |group: &Resource| match &forward {
             Some(None) => false,
-            Some(Some(forward)) => forward.iter().any(|part| Some(&part.target_group) == group.id.as_ref()),
+            Some(Some(forward)) => {
+                let sole = forward.len() == 1;
+                let mut serving = forward.iter().filter(|part| sole || part.weight > 0);
+                serving.any(|part| Some(&part.target_group) == group.id.as_ref())
+            }
             None => true,
         };
         let foreign = wish.forward.iter().any(|part| matches!(part.to, Backend::Arn(_)));
@@ -114,10 +118,12 @@ fn count(actual: &Actual, group: &Resource) -> (u32, u32, u32) {
     counts
 }
 
-/// The health of the ports of one listener: of the best of several target groups that follow each other.
+/// The health of the ports of one listener: of the best of several target groups that follow each other. What gets no
+/// traffic does not count.
 fn port_health(wish: &ListenerWish, actual: &Actual, inventory: &Inventory) -> Vec<PortHealth> {
     let mut sums = (0, 0, 0);
-    for part in &wish.forward {
+    let sole = wish.forward.len() == 1;
+    for part in wish.forward.iter().filter(|part| sole || part.weight > 0) {
         let Backend::Role(role) = &part.to else { continue };
         let generations = groups_of(wish, inventory).filter(|entry| entry.key.role == *role);
         let best = generations.map(|entry| count(actual, entry)).max().unwrap_or_default();

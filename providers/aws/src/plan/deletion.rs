@@ -72,7 +72,7 @@ impl Deletion<'_> {
 
     fn release(&mut self, entry: &Resource) {
         let tagged = entry.id.is_some() && entry.key.kind != kind::NODE_RULES;
-        let tags = [tag::CLUSTER, tag::OWNER, tag::UID, tag::ROLE].map(str::to_owned).to_vec();
+        let tags = tag::OURS.map(str::to_owned).to_vec();
         let tags = if tagged { tags } else { Vec::new() };
         let operation = AwsOperation::Release { key: entry.key.clone(), tags };
         self.plan.step(StepClass::Delete, operation, "it is to stay");

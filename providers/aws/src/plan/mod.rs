@@ -9,7 +9,7 @@
 //! | [`target_groups`] | which target group serves a port, and what becomes of the others |
 //! | [`targets`] | who gets traffic |
 //! | [`listeners`] | its listeners, and how they move to another target group |
-//! | [`attributes`] | settings that are put back when the wish goes |
+//! | [`attributes`], [`tags`] | settings that are put back when the wish goes |
 //! | [`replacement`] | what cannot be changed in place |
 //! | [`adoption`] | what exists already and is taken over |
 //! | [`deletion`] | how all of it goes |
@@ -24,6 +24,7 @@ pub mod node_access;
 pub mod operation;
 pub mod replacement;
 pub mod security;
+pub mod tags;
 pub mod target_groups;
 pub mod targets;
 pub mod zones;
@@ -193,16 +194,12 @@ impl<'a> Planner<'a> {
         self.plan.remarks.push(Wait { reason, message: message.into(), after: Duration::from_secs(600) });
     }
 
-    /// Our tags of a resource that lacks some of them.
+    /// The tags of something that exists.
     fn tags(&mut self, key: &ResourceKey, found: &crate::api::Tags) {
-        let wanted = self.tags_of(&key.role);
-        let missing: crate::api::Tags =
-            wanted.into_iter().filter(|(name, value)| found.get(name) != Some(value)).collect();
-        if missing.is_empty() || tags_settle(self.entry(key), &missing, self.now) {
-            return;
+        let wish = self.tags_of(&key.role);
+        if let Some(operation) = tags::mend(key, &wish, found, &self.inventory, self.now) {
+            self.late_step(StepClass::Cosmetic, operation, "tags differ");
         }
-        let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
-        self.late_step(StepClass::Cosmetic, operation, "tags are missing or differ");
     }
 
     fn tags_of(&self, role: &str) -> crate::api::Tags {
@@ -223,15 +220,6 @@ impl<'a> Planner<'a> {
             self.step(StepClass::Cosmetic, operation, "all is as wished");
         }
     }
-}
-
-/// Whether tags that are missing may only not be visible yet: of what was just made, or because they were just set.
-fn tags_settle(entry: Option<&Resource>, missing: &crate::api::Tags, now: Timestamp) -> bool {
-    entry.is_some_and(|entry| {
-        let noted = entry.facts.get(fact::TAGS_SET);
-        now.since(entry.since) < SETTLES_WITHIN
-            || noted.is_some_and(|noted| attributes::is_settling(noted, missing, now))
-    })
 }
 
 /// Whether a target group's entry was made for targets as they are wished now.

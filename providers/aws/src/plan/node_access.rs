@@ -6,6 +6,7 @@ use daymark_model::{Inventory, Resource, ResourceKey, Timestamp};
 use daymark_providers::{Plan, StepClass};
 
 use super::operation::{AwsOperation, GroupRef};
+use super::security::rule_count;
 use super::{SETTLES_WITHIN, SOON};
 use crate::api::{Ingress, IngressRule, Peer};
 use crate::model::{NodeAccess, PortRange, Surplus};
@@ -53,11 +54,8 @@ pub fn plan(
             plan.step(StepClass::Change, operation, "it does not exist");
         }
         Some(found) => {
-            let missing: crate::api::Tags =
-                tags.into_iter().filter(|(name, value)| found.tags.get(name) != Some(value)).collect();
-            if !missing.is_empty() && !super::tags_settle(inventory.get(&key), &missing, now) {
-                let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
-                plan.step(StepClass::Cosmetic, operation, "tags are missing or differ");
+            if let Some(operation) = super::tags::mend(&key, &tags, &found.tags, inventory, now) {
+                plan.step(StepClass::Cosmetic, operation, "tags differ");
             }
         }
     }
@@ -69,7 +67,8 @@ pub fn plan(
     for group in wanted.iter().filter(|_| access.surplus == Surplus::Revoke) {
         narrow(&mut plan, access, group, backend);
     }
-    for entry in inventory.of_kind(kind::NODE_RULES) {
+    let entries = inventory.of_kind(kind::NODE_RULES).filter(|_| access.surplus == Surplus::Revoke);
+    for entry in entries {
         leave(&mut plan, access, actual, entry, backend, now);
     }
     plan
@@ -89,10 +88,12 @@ fn widen(plan: &mut Plan<AwsOperation>, access: &NodeAccess, group: &NodeGroup, 
     if missing.is_empty() {
         return;
     }
+    let total = rule_count(group.rules.iter().map(|rule| &rule.ingress)) + missing.len();
     let operation = AwsOperation::AuthorizeNodes {
         key: rules_key(&group.id),
         from: backend_key(),
         ranges: missing,
+        total,
         description: rule_description(&access.owner.cluster),
     };
     plan.step(StepClass::Change, operation, "load balancers must reach these ports");

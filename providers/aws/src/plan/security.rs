@@ -13,8 +13,25 @@ use crate::model::Security;
 use crate::naming::{FRONTEND_ROLE, kind, record, rule_description};
 use crate::observe::FoundLoadBalancer;
 
-/// How many rules a security group of a new account may have.
-const RULES_PER_GROUP: usize = 60;
+/// How many rules a security group of a new account may have, for each family.
+pub const RULES_PER_GROUP: usize = 60;
+
+/// How many rules these are, as the quota counts them: each family by itself. A prefix list counts as one here, and in AWS
+/// as many as it may have entries.
+pub fn rule_count<'a>(rules: impl IntoIterator<Item = &'a Ingress>) -> usize {
+    let (mut v4, mut v6) = (0, 0);
+    for rule in rules {
+        match &rule.peer {
+            Peer::Cidr(IpNet::V4(_)) => v4 += 1,
+            Peer::Cidr(IpNet::V6(_)) => v6 += 1,
+            Peer::PrefixList(_) | Peer::Group(_) => {
+                v4 += 1;
+                v6 += 1;
+            }
+        }
+    }
+    v4.max(v6)
+}
 
 impl Planner<'_> {
     /// The key of our own security group: the one that there is, else the next.
@@ -54,7 +71,8 @@ impl Planner<'_> {
             };
             self.mend(operation, "it does not exist");
             if self.repairs {
-                self.authorize(&key, wanted);
+                let total = rule_count(&wanted);
+                self.authorize(&key, wanted, total);
             }
             return;
         };
@@ -68,9 +86,10 @@ impl Planner<'_> {
             .map(|rule| rule.id.clone())
             .collect();
         // Where the quota leaves no room for both, what is not wished goes first.
-        let crowded = found.rules.len() + missing.len() > RULES_PER_GROUP;
+        let together = rule_count(present.iter().copied().chain(&missing));
+        let crowded = together > RULES_PER_GROUP;
         if !crowded {
-            self.authorize(&key, missing.clone());
+            self.authorize(&key, missing.clone(), together);
         }
         if !surplus.is_empty() {
             let operation = AwsOperation::Revoke { group: GroupRef::Own(key.clone()), rules: surplus };
@@ -81,12 +100,12 @@ impl Planner<'_> {
             }
         }
         if crowded {
-            self.authorize(&key, missing);
+            self.authorize(&key, missing, rule_count(&wanted));
         }
         self.tags(&key, &found.tags);
     }
 
-    fn authorize(&mut self, key: &ResourceKey, rules: BTreeSet<Ingress>) {
+    fn authorize(&mut self, key: &ResourceKey, rules: BTreeSet<Ingress>, total: usize) {
         if rules.is_empty() {
             return;
         }
@@ -94,6 +113,7 @@ impl Planner<'_> {
             group: GroupRef::Own(key.clone()),
             rules: rules.into_iter().collect(),
             description: rule_description(&self.nlb.owner.cluster),
+            total,
         };
         self.mend(operation, "these clients may come");
     }
@@ -184,7 +204,7 @@ fn wanted_rules(
     prefix_lists: &BTreeSet<String>,
     path_mtu: bool,
 ) -> BTreeSet<Ingress> {
-    // Networks inside others would only use up the quota of rules.
+    // Networks inside others, or halves of one, would only use up the quota of rules.
     let sources = IpNet::aggregate(&sources.iter().copied().collect());
     let peers =
         sources.iter().copied().map(Peer::Cidr).chain(prefix_lists.iter().cloned().map(Peer::PrefixList));

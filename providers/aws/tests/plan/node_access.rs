@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use daymark_aws::api::{AuthorizeSecurityGroupIngress, Ingress, Peer, RuleProtocol};
-use daymark_aws::model::{Desired, NodeAccess, PortRange};
+use daymark_aws::model::{Desired, NodeAccess, PortRange, Surplus};
 use daymark_aws_fake::Aws;
 use daymark_providers::pass::End;
 
@@ -61,4 +61,46 @@ async fn unknown_groups_of_the_nodes_are_a_fault_with_a_remedy() {
         assert_eq!(error.reason, "NodeSecurityGroupUnknown");
         assert!(error.remedy.is_some());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn surplus_rules_are_kept_while_it_is_said_so() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let mut access = node_access(&aws);
+    access.ranges = [range(30000, 30100), PortRange { protocol: RuleProtocol::Udp, ..range(53, 53) }].into();
+    let wish = |access: &NodeAccess| Desired::NodeAccess(access.clone());
+    assert_eq!(driver.settle(Some(&wish(&access))).await.end, End::Converged);
+    access.surplus = Surplus::Keep;
+    // Another range, none at all, and another group of the nodes.
+    let other = aws.as_other(daymark_aws::api::CreateSecurityGroup {
+        name: "others".into(),
+        description: "other nodes".into(),
+        vpc: aws.account().vpc.clone(),
+        tags: Default::default(),
+    });
+    let other = other.unwrap();
+    for (ranges, groups) in [
+        (BTreeSet::from([range(30050, 30200)]), vec![]),
+        (BTreeSet::new(), vec![]),
+        (BTreeSet::from([range(30050, 30200)]), vec![other.clone()]),
+    ] {
+        access.ranges = ranges;
+        access.node_groups = groups;
+        aws.reset_calls();
+        for _ in 0..3 {
+            assert_eq!(driver.settle(Some(&wish(&access))).await.end, End::Converged);
+            tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+        }
+        assert_eq!(aws.count("RevokeSecurityGroupIngress"), 0, "{access:?}");
+        assert_eq!(ports(&aws), [(53, 53), (30000, 30100), (30050, 30200)].into());
+    }
+    access.surplus = Surplus::Revoke;
+    assert_eq!(driver.settle(Some(&wish(&access))).await.end, End::Converged);
+    assert_eq!(ports(&aws), BTreeSet::new(), "it is not a group of the nodes any longer");
+    access.node_groups.clear();
+    assert_eq!(driver.settle(Some(&wish(&access))).await.end, End::Converged);
+    assert_eq!(ports(&aws), [(30050, 30200)].into());
+    assert_eq!(driver.settle(None).await.end, End::Gone);
+    assert_eq!(aws.leaked("test"), Vec::<String>::new());
 }

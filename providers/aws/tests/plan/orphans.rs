@@ -40,6 +40,11 @@ async fn a_cluster_without_its_inventories_is_purged() {
         ]
     );
     assert_eq!(orphans[0].owner, "shop/web");
+    let kinds: BTreeSet<String> = orphans.iter().map(|orphan| orphan.kind.to_string()).collect();
+    assert_eq!(kinds, ["load balancer", "security group", "target group"].map(str::to_owned).into());
+    // Before its load balancer, nothing goes.
+    let Outcome::Wait { message, .. } = purge(&aws, &orphans[1]).await.unwrap() else { panic!() };
+    assert_eq!(message, format!("target group {} ({}) is still in use", orphans[1].name, orphans[1].id));
     purge_rules(&aws, "test", &orphans).await.unwrap();
     for orphan in &orphans {
         while purge(&aws, orphan).await.unwrap() != Outcome::Done {

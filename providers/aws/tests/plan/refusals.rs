@@ -1,7 +1,7 @@
 //! What AWS's errors mean.
 
 use daymark_aws::api::ApiError;
-use daymark_aws::refusal::refusal;
+use daymark_aws::refusal::{LEADERSHIP_MAY_END, refusal};
 use daymark_aws_fake::Aws;
 use daymark_providers::ErrorClass;
 use daymark_providers::pass::End;
@@ -15,17 +15,22 @@ fn errors_are_sorted_by_what_helps() {
         ("RequestLimitExceeded", ErrorClass::Throttled, "Throttled"),
         (ApiError::TIMEOUT, ErrorClass::Transient, "TransientError"),
         ("ServiceUnavailable", ErrorClass::Transient, "TransientError"),
+        (ApiError::CONNECTION, ErrorClass::Transient, "TransientError"),
+        (ApiError::GARBLED, ErrorClass::Transient, "TransientError"),
+        (LEADERSHIP_MAY_END, ErrorClass::Transient, "TransientError"),
         ("TooManyTargets", ErrorClass::Quota, "QuotaExceeded"),
         ("RulesPerSecurityGroupLimitExceeded", ErrorClass::Quota, "QuotaExceeded"),
         ("AccessDenied", ErrorClass::Permission, "PermissionDenied"),
         ("UnauthorizedOperation", ErrorClass::Permission, "PermissionDenied"),
         ("ExpiredToken", ErrorClass::Permission, "CredentialsExpired"),
+        ("RequestExpired", ErrorClass::Permission, "CredentialsExpired"),
         ("SignatureDoesNotMatch", ErrorClass::Permission, "CredentialsInvalid"),
         (ApiError::CREDENTIALS, ErrorClass::Permission, "CredentialsInvalid"),
         ("InvalidVpcID.NotFound", ErrorClass::User, "WrongRegionOrVpc"),
         ("CertificateNotFound", ErrorClass::User, "InvalidConfiguration"),
         ("AllocationIdNotFound", ErrorClass::User, "InvalidConfiguration"),
         ("ValidationError", ErrorClass::User, "InvalidConfiguration"),
+        ("InvalidRequest", ErrorClass::User, "InvalidConfiguration"),
         ("OperationNotPermitted", ErrorClass::Blocked, "OperationNotPermitted"),
         ("ResourceInUse", ErrorClass::Blocked, "ResourceInUse"),
     ];
@@ -40,6 +45,18 @@ fn errors_are_sorted_by_what_helps() {
     assert_eq!(refusal(status(Some(429))).class, ErrorClass::Throttled);
     assert_eq!(refusal(status(Some(403))).class, ErrorClass::Permission);
     assert_eq!(refusal(status(None)).class, ErrorClass::Transient);
+    let garbled =
+        |status| ApiError { status, ..ApiError::new("ec2:DescribeSubnets", ApiError::GARBLED, "<html>") };
+    for status in [None, Some(200), Some(403), Some(500), Some(502), Some(503), Some(504)] {
+        assert_eq!(refusal(garbled(status)).class, ErrorClass::Transient, "{status:?}");
+    }
+    assert_eq!(refusal(garbled(Some(429))).class, ErrorClass::Throttled);
+    let message = "leadership may end before an answer";
+    let unmade =
+        ApiError { status: None, ..ApiError::new("ec2:DescribeSubnets", LEADERSHIP_MAY_END, message) };
+    let unmade = refusal(unmade);
+    assert_eq!((unmade.class, unmade.remedy.as_deref()), (ErrorClass::Transient, None));
+    assert_eq!(unmade.to_string(), "ec2:DescribeSubnets: leadership may end before an answer");
 }
 
 #[tokio::test(start_paused = true)]
