@@ -13,6 +13,9 @@ use crate::{aws_calls, aws_planner, aws_storm, progress};
 
 /// Measures all of it.
 pub fn run(book: &mut Book, size: Size) -> Result<()> {
+    progress("AWS: decisions in memory");
+    // First, while this process is small.
+    simulated(aws_planner::run(book))?;
     progress("AWS: calls of one load balancer beside others");
     simulated(aws_calls::settled(book))?;
     progress("AWS: calls of all load balancers together");
@@ -24,9 +27,7 @@ pub fn run(book: &mut Book, size: Size) -> Result<()> {
     progress("AWS: calls to create, change and delete");
     simulated(aws_calls::changes(book))?;
     progress(format_args!("AWS: {} Services at once", size.storm));
-    simulated(aws_storm::run(book, size.storm))?;
-    progress("AWS: decisions in memory");
-    simulated(aws_planner::run(book))
+    simulated(aws_storm::run(book, size.storm))
 }
 
 /// Runs on a thread of its own, whose clock stands still while there is something to do, and jumps otherwise.

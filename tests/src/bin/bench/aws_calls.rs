@@ -22,7 +22,9 @@ pub async fn settled(book: &mut Book) -> Result<()> {
     for others in [1, 100, 1000] {
         let mut fleet = single(others).await?;
         let account = Account { load_balancers: others + 1, target_groups: others + PORTS };
-        for (place, (depth, name)) in [(Depth::Full, "full"), (Depth::Targets, "targets")].into_iter().enumerate() {
+        for (place, (depth, name)) in
+            [(Depth::Full, "full"), (Depth::Targets, "targets")].into_iter().enumerate()
+        {
             fleet.forget_calls();
             fleet.look_at_all(depth);
             fleet.settle().await?;
@@ -50,7 +52,8 @@ pub async fn together(book: &mut Book, count: u32) -> Result<()> {
         fleet.wish(number, &fleet.service(number), Depth::Full)?;
     }
     fleet.settle().await?;
-    fleet.work_until(fleet.elapsed() + REST).await;
+    rest(&mut fleet).await;
+    fleet.stop_periodic().await;
     let account = Account { load_balancers: count, target_groups: count * PORTS };
     let each = |calls: u32| f64::from(calls) / f64::from(count);
     // The tags of everything are read once for all.
@@ -61,7 +64,8 @@ pub async fn together(book: &mut Book, count: u32) -> Result<()> {
         fleet.forget_calls();
         fleet.look_at_all(depth);
         fleet.settle().await?;
-        let figure = Figure::new(format!("aws-calls-{name}-each-of-{count}"), each(fleet.counts().all()), "calls");
+        let figure =
+            Figure::new(format!("aws-calls-{name}-each-of-{count}"), each(fleet.counts().all()), "calls");
         book.add(if depth == Depth::Full { figure.against(LBC, lbc) } else { figure })?;
     }
     Ok(())
@@ -120,6 +124,7 @@ async fn single(others: u32) -> Result<Fleet> {
     fleet.settle().await?;
     fleet.check(1, PORTS as usize)?;
     rest(&mut fleet).await;
+    fleet.stop_periodic().await;
     Ok(fleet)
 }
 

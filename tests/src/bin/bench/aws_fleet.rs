@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::aws_lbc::Calls;
-use crate::aws_services::{Service, node_access, profile};
+use crate::aws_services::{PORTS, Service, node_access, profile};
 
 /// As in the controller: passes side by side, and when all is looked at again, and targets that are not healthy.
 const PASSES: usize = 32;
@@ -73,6 +73,8 @@ pub struct Fleet {
     queue: Queue<u32>,
     running: JoinSet<Ended>,
     started: Instant,
+    /// Whether what rests is looked at again.
+    periodic: bool,
 }
 
 impl Fleet {
@@ -89,6 +91,7 @@ impl Fleet {
             queue: Queue::new(PASSES),
             running: JoinSet::new(),
             started: Instant::now(),
+            periodic: true,
         };
         let (wish, now) = (node_access(aws.account()), fleet.now());
         let made = pass::run(
@@ -161,6 +164,14 @@ impl Fleet {
         self.queue.mark(&number, depth, self.now(), urgency, Cause::Changed);
     }
 
+    /// Nothing is looked at from now on without being asked for.
+    pub async fn stop_periodic(&mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            ended.into_iter().for_each(|ended| self.ended(ended));
+        }
+        (self.queue, self.periodic) = (Queue::new(PASSES), false);
+    }
+
     /// Has all of them looked at, as after a start.
     pub fn look_at_all(&mut self, depth: Depth) {
         let now = self.now();
@@ -176,10 +187,19 @@ impl Fleet {
         self.members.values().filter(|member| member.settled.is_some()).count()
     }
 
-    /// The first that is as it should be and none of `others`.
-    pub fn first_settled(&self, others: &BTreeSet<u32>) -> Option<u32> {
-        let mut settled = self.members.iter().filter(|(_, member)| member.settled.is_some());
-        settled.find(|(number, _)| !others.contains(number)).map(|(number, _)| *number)
+    /// The first that has all its listeners, whether or not it is known to be active, and is none of `others`.
+    pub fn first_made(&self, others: &BTreeSet<u32>) -> Option<u32> {
+        let listening = |member: &Member| {
+            let listeners = member.inventory.of_kind(kind::LISTENER).filter(|entry| entry.id.is_some());
+            listeners.count() >= PORTS as usize
+        };
+        let mut made = self.members.iter().filter(|(_, member)| listening(member));
+        made.find(|(number, _)| !others.contains(number)).map(|(number, _)| *number)
+    }
+
+    /// When this one came to be as it should be.
+    pub fn settled_at(&self, number: u32) -> Option<Duration> {
+        self.members.get(&number)?.settled
     }
 
     /// When the last of them came to be as it should be.
@@ -215,9 +235,10 @@ impl Fleet {
             }
             let due = self.queue.next_deadline().map(|at| at.since(self.now()));
             let pause = due.unwrap_or(Duration::from_secs(1)).max(Duration::from_millis(5));
+            let pause = pause.min(until.saturating_sub(self.elapsed()));
             tokio::select! {
                 Some(Ok(ended)) = self.running.join_next() => self.ended(ended),
-                () = tokio::time::sleep(pause.min(until.saturating_sub(self.elapsed()))) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -269,6 +290,9 @@ impl Fleet {
         let is_seen = version == member.version && Some(depth) >= member.depth;
         if rests && is_active && is_seen && member.desired.is_some() {
             member.settled.get_or_insert(elapsed);
+        }
+        if !self.periodic {
+            return;
         }
         if depth == Depth::Full && member.desired.is_some() {
             let spread = SPREAD * u32::try_from(seed % 64).unwrap_or(0) / 64;

@@ -23,12 +23,8 @@ const WRITE: u64 = 250;
 
 /// An account with a node in each of three zones, room for all Services, and none of AWS's limits of rate.
 pub fn account() -> Aws {
-    let quotas = Quotas {
-        load_balancers: 10_000,
-        target_groups: 10_000,
-        groups_per_vpc: 10_000,
-        ..Quotas::default()
-    };
+    let quotas =
+        Quotas { load_balancers: 10_000, target_groups: 10_000, groups_per_vpc: 10_000, ..Quotas::default() };
     let timing = Timing {
         read: std::time::Duration::from_millis(READ),
         write: std::time::Duration::from_millis(WRITE),
@@ -119,7 +115,8 @@ impl Service {
         let mut annotations: BTreeMap<String, String> =
             [(format!("{AWS_PREFIX}nlb-target-type"), "instance".to_owned())].into();
         if !self.attributes.is_empty() {
-            let words: Vec<String> = self.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let words: Vec<String> =
+                self.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
             annotations.insert(format!("{AWS_PREFIX}attributes"), words.join(","));
         }
         ServiceView {

@@ -1,12 +1,12 @@
 //! Many Services at once, at the rates that AWS documents.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use daymark_aws::api::Request;
 use daymark_aws::naming::kind;
 use daymark_aws::pace::CallClass;
-use daymark_aws_fake::{Fate, throttle};
+use daymark_aws_fake::{CallRecord, Fate, throttle};
 use daymark_providers::Depth;
 use daymark_tests::{Context, Result};
 
@@ -42,7 +42,8 @@ pub async fn run(book: &mut Book, count: u32) -> Result<()> {
     while fleet.settled() < count as usize {
         fleet.work_until(fleet.elapsed() + EVERY).await;
         let changed: BTreeSet<u32> = changes.iter().map(|change| change.number).collect();
-        let Some(number) = fleet.first_settled(&changed) else { continue };
+        progress(format_args!("  {:.0?}: {} are settled", fleet.elapsed() - begin, fleet.settled()));
+        let Some(number) = fleet.first_made(&changed) else { continue };
         if fleet.settled() >= count as usize {
             break;
         }
@@ -51,8 +52,10 @@ pub async fn run(book: &mut Book, count: u32) -> Result<()> {
         service.replace_node(&instance);
         fleet.wish(number, &service, Depth::Targets)?;
         changes.push(Change { number, at: fleet.elapsed(), instance });
-        progress(format_args!("  {:.0?}: {} are settled", fleet.elapsed() - begin, fleet.settled()));
-        daymark_tests::ensure!(fleet.elapsed() - begin < Duration::from_secs(24 * 3600), "no end after a day");
+        daymark_tests::ensure!(
+            fleet.elapsed() - begin < Duration::from_secs(24 * 3600),
+            "no end after a day"
+        );
     }
     fleet.settle().await?;
     fleet.check(count as usize, PORTS as usize)?;
@@ -61,13 +64,16 @@ pub async fn run(book: &mut Book, count: u32) -> Result<()> {
     let minutes = minutes(fleet.last_settled() - begin);
     book.add(Figure::new(name("converged"), minutes, "min").against("creates alone", bound / 60.0))?;
     let calls = fleet.calls();
+    let mut late = (0..count).filter_map(|number| known_late(&fleet, &calls, number)).collect::<Vec<f64>>();
+    late.sort_by(f64::total_cmp);
+    if let Some(median) = late.get(late.len() / 2) {
+        book.add(Figure::new(name("known-median"), *median, "min").against("AWS makes it", 2.0))?;
+    }
     let each = |number: usize| number as f64 / f64::from(count);
     book.add(Figure::new(name("calls-each"), each(calls.len()), "calls"))?;
     book.add(Figure::new(name("passes-each"), each(fleet.passes() as usize), "passes"))?;
     book.add(Figure::new(name("throttled"), throttled(&fleet), "calls"))?;
-    for (action, number) in aws.counts() {
-        progress(format_args!("  {action}: {:.2} each", each(number)));
-    }
+    show(&fleet, count);
     let mut waits = changes.iter().map(|change| registered(&fleet, change)).collect::<Result<Vec<f64>>>()?;
     waits.sort_by(f64::total_cmp);
     if let (Some(median), Some(worst)) = (waits.get(waits.len() / 2), waits.last()) {
@@ -94,10 +100,19 @@ pub async fn run(book: &mut Book, count: u32) -> Result<()> {
     let minutes = self::minutes(fleet.last_settled() - begin);
     book.add(Figure::new(name("gone"), minutes, "min").against("deletes alone", bound / 60.0))?;
     book.add(Figure::new(name("calls-each"), each(fleet.calls().len()), "calls"))?;
-    for (action, number) in aws.counts() {
-        progress(format_args!("  {action}: {:.2} each", each(number)));
-    }
+    show(&fleet, count);
     book.add(Figure::new(name("throttled"), throttled(&fleet) - refused, "calls"))
+}
+
+/// The calls of each kind, for each Service.
+fn show(fleet: &Fleet, count: u32) {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for call in fleet.calls() {
+        *counts.entry(call.name()).or_default() += 1;
+    }
+    for (action, number) in counts {
+        progress(format_args!("  {action}: {:.2} each", f64::from(number) / f64::from(count)));
+    }
 }
 
 fn minutes(span: Duration) -> f64 {
@@ -106,6 +121,18 @@ fn minutes(span: Duration) -> f64 {
 
 fn throttled(fleet: &Fleet) -> f64 {
     fleet.paced().values().map(|counts| counts.throttled as f64).sum()
+}
+
+/// How many minutes after it was asked for a load balancer was known to be as it should be.
+fn known_late(fleet: &Fleet, calls: &[CallRecord], number: u32) -> Option<f64> {
+    let settled = fleet.settled_at(number)?;
+    let (_, inventory) = fleet.record(number)?;
+    let name = inventory.of_kind(kind::LOAD_BALANCER).next()?.name.clone();
+    let is_it = |call: &&CallRecord| {
+        matches!(&call.request, Request::CreateLoadBalancer(create) if create.name == name)
+            && call.fate == Fate::Done
+    };
+    Some(minutes(settled.saturating_sub(calls.iter().find(is_it)?.at)))
 }
 
 /// How many seconds after the change the new endpoint was registered with the first of its target groups.
