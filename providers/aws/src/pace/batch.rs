@@ -16,9 +16,9 @@ use tokio::task::JoinSet;
 
 use super::{CallClass, Shared, Turn, class};
 use crate::api::{
-    Api, ApiError, Call, DescribeLoadBalancers, DescribeSecurityGroupRules, DescribeSecurityGroups,
-    DescribeTags, DescribeTargetGroups, Filter, IngressRule, LoadBalancer, MAX_DESCRIBED, Request, Response,
-    SecurityGroup, Tags, TargetGroup, Which,
+    Api, ApiError, Call, DescribeLoadBalancers, DescribeSecurityGroupRules, DescribeTags,
+    DescribeTargetGroups, IngressRule, LoadBalancer, MAX_DESCRIBED, Request, Response, Tags, TargetGroup,
+    Which,
 };
 
 /// How long a question waits for others.
@@ -30,7 +30,6 @@ enum Kind {
     LoadBalancers,
     TargetGroups,
     Tags,
-    SecurityGroups,
     SecurityGroupRules,
 }
 
@@ -47,7 +46,6 @@ enum Part {
     LoadBalancer(LoadBalancer),
     TargetGroup(TargetGroup),
     Tags(Tags),
-    SecurityGroup(SecurityGroup),
     Rules(Vec<IngressRule>),
 }
 
@@ -92,15 +90,12 @@ impl Batches {
 
 impl Question {
     /// The question that `request` is; `None` where it is none that can be asked together with others.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "five of all calls can be asked together")]
+    #[allow(clippy::wildcard_enum_match_arm, reason = "four of all calls can be asked together")]
     pub(super) fn of(request: &Request) -> Option<Self> {
         let (kind, ids) = match request {
             Request::DescribeLoadBalancers(call) => (Kind::LoadBalancers, class::arns(&call.which)?),
             Request::DescribeTargetGroups(call) => (Kind::TargetGroups, class::arns(&call.which)?),
             Request::DescribeTags(call) => (Kind::Tags, call.arns.as_slice()),
-            Request::DescribeSecurityGroups(call) if class::is_unfiltered(&call.filter) => {
-                (Kind::SecurityGroups, call.filter.ids.as_slice())
-            }
             Request::DescribeSecurityGroupRules(call) => (Kind::SecurityGroupRules, call.groups.as_slice()),
             _ => return None,
         };
@@ -210,9 +205,6 @@ impl Kind {
             Self::LoadBalancers => DescribeLoadBalancers { which: Which::Arns(ids) }.into_request(),
             Self::TargetGroups => DescribeTargetGroups { which: Which::Arns(ids) }.into_request(),
             Self::Tags => DescribeTags { arns: ids }.into_request(),
-            Self::SecurityGroups => {
-                DescribeSecurityGroups { filter: Filter { ids, ..Filter::default() } }.into_request()
-            }
             Self::SecurityGroupRules => DescribeSecurityGroupRules { groups: ids }.into_request(),
         }
     }
@@ -235,8 +227,6 @@ impl Kind {
                 .map(|found| found.into_iter().map(|g| (g.arn.clone(), Part::TargetGroup(g))).collect()),
             Self::Tags => DescribeTags::answer(response)
                 .map(|found| found.into_iter().map(|(arn, tags)| (arn, Part::Tags(tags))).collect()),
-            Self::SecurityGroups => DescribeSecurityGroups::answer(response)
-                .map(|found| found.into_iter().map(|g| (g.id.clone(), Part::SecurityGroup(g))).collect()),
             Self::SecurityGroupRules => DescribeSecurityGroupRules::answer(response).map(by_group),
         };
         parts.ok_or_else(|| {
@@ -267,9 +257,6 @@ impl Kind {
             }
             Self::Tags => Response::DescribeTags(
                 found.filter_map(|(arn, part)| Some((arn.clone(), part.tags()?))).collect(),
-            ),
-            Self::SecurityGroups => Response::DescribeSecurityGroups(
-                found.filter_map(|(_, part)| part.security_group()).collect(),
             ),
             Self::SecurityGroupRules => {
                 Response::DescribeSecurityGroupRules(found.flat_map(|(_, part)| part.rules()).collect())
@@ -305,13 +292,6 @@ impl Part {
     fn tags(&self) -> Option<Tags> {
         match self {
             Self::Tags(tags) => Some(tags.clone()),
-            _ => None,
-        }
-    }
-
-    fn security_group(&self) -> Option<SecurityGroup> {
-        match self {
-            Self::SecurityGroup(group) => Some(group.clone()),
             _ => None,
         }
     }

@@ -118,7 +118,7 @@ impl CallClass {
 }
 
 /// Ids are no filter: AWS counts a call with ids and neither filter nor page as unfiltered.
-pub(super) fn is_unfiltered(filter: &Filter) -> bool {
+fn is_unfiltered(filter: &Filter) -> bool {
     filter.vpc.is_none() && filter.tags.is_empty() && filter.names.is_empty()
 }
 
