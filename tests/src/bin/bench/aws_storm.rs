@@ -84,9 +84,11 @@ pub async fn run(book: &mut Book, count: u32) -> Result<()> {
     fleet.work_until(fleet.elapsed() + WATCHED).await;
     fleet.forget_calls();
     fleet.work_until(fleet.elapsed() + WATCHED).await;
-    let rate = fleet.calls().len() as f64 / WATCHED.as_secs_f64();
+    let calls = fleet.calls();
+    let elb = calls.iter().filter(|call| call.request.action().starts_with("elasticloadbalancing:"));
+    let rate = elb.count() as f64 / WATCHED.as_secs_f64();
     let limit = CallClass::ElbAccount.rate().per_second;
-    book.add(Figure::new(name("at-rest"), rate, "calls/s").against("AWS's limit", limit))?;
+    book.add(Figure::new(name("at-rest-elb"), rate, "calls/s").against("AWS's limit", limit))?;
 
     fleet.forget_calls();
     let (begin, refused) = (fleet.elapsed(), throttled(&fleet));
