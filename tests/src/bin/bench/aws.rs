@@ -32,8 +32,12 @@ pub fn run(book: &mut Book, size: Size) -> Result<()> {
 
 /// Runs on a thread of its own, whose clock stands still while there is something to do, and jumps otherwise.
 fn simulated(work: impl Future<Output = Result<()>> + Send) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    std::thread::scope(|scope| match scope.spawn(|| runtime.block_on(work)).join() {
+    let run = || {
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        clock.block_on(work)
+    };
+    // Made and dropped there: neither may be done among the tasks of another runtime.
+    std::thread::scope(|scope| match scope.spawn(run).join() {
         Ok(result) => result,
         Err(_) => bail!("the simulation panicked"),
     })
