@@ -2,7 +2,7 @@
 # Measures Daymark (as root): builds what is measured in release mode and runs the program `bench`.
 #   tests/bench.sh                       everything, about 30 minutes (15 of them l2-failover)
 #   tests/bench.sh ROW...                these rows: assign create decision routes endpoint-change speaker-start memory
-#                                        l2-failover l2-load l2-idle
+#                                        l2-failover l2-load l2-idle aws
 #   QUICK=1 tests/bench.sh [ROW...]      a twentieth of the objects, 10 tries
 #   TRIES=50 tests/bench.sh l2-failover  so many tries of each failure instead of 200
 set -euo pipefail

@@ -25,7 +25,11 @@ impl<A: Api> Look<'_, A> {
     }
 
     async fn own_groups(&mut self) -> Result<(), ApiError> {
-        let known = self.known(kind::SECURITY_GROUP);
+        let mut known = self.known(kind::SECURITY_GROUP);
+        if self.desired.is_none() && self.inventory.of_kind(kind::NODE_RULES).next().is_none() {
+            // What is to go is deleted by its id; only rules in groups of the nodes are told by it.
+            known.clear();
+        }
         let ids: Vec<String> = known.keys().cloned().collect();
         let call = |ids| DescribeSecurityGroups { filter: Filter { ids, ..Filter::default() } };
         let mut found: BTreeMap<String, SecurityGroup> =

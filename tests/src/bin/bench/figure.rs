@@ -14,6 +14,8 @@ pub enum Budget {
     Below(f64),
     /// Its ratio to what it is compared with is below this.
     RatioBelow(f64),
+    /// Its ratio to what it is compared with is at most this.
+    RatioAtMost(f64),
     /// Its ratio to what it is compared with is at least this.
     RatioAtLeast(f64),
 }
@@ -69,6 +71,9 @@ impl Figure {
         let (text, holds) = match budget {
             Budget::Below(limit) => (format!("< {limit} {}", self.unit), Some(self.value < limit)),
             Budget::RatioBelow(limit) => (format!("ratio < {limit}"), self.ratio.map(|ratio| ratio < limit)),
+            Budget::RatioAtMost(limit) => {
+                (format!("ratio <= {limit}"), self.ratio.map(|ratio| ratio <= limit))
+            }
             Budget::RatioAtLeast(limit) => {
                 (format!("ratio >= {limit}"), self.ratio.map(|ratio| ratio >= limit))
             }

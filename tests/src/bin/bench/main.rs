@@ -4,6 +4,13 @@
 //! printed as missed; it is no failure of the program. What could not be measured is.
 
 mod assign;
+mod aws;
+mod aws_calls;
+mod aws_fleet;
+mod aws_lbc;
+mod aws_planner;
+mod aws_services;
+mod aws_storm;
 mod bird;
 mod collector;
 mod create;
@@ -110,6 +117,8 @@ enum Row {
     L2Load,
     /// Memory and CPU of speakers that answer for all addresses, when nothing happens.
     L2Idle,
+    /// Load balancers in AWS: calls, a storm of Services at AWS's rates, decisions in memory. Needs no lab.
+    Aws,
 }
 
 impl Row {
@@ -181,6 +190,9 @@ async fn bench(asked: &Asked, size: Size) -> Result<()> {
     }
     if asked.wants_one_of(&[Row::L2Load, Row::L2Idle]) {
         l2_load::run(&mut book, asked, size, &mut failed).await;
+    }
+    if asked.wants(Row::Aws) {
+        note(&mut failed, Row::Aws, aws::run(&mut book, size));
     }
     book.print();
     eprintln!("bench: {:.0} s; the figures are in {}", begin.elapsed().as_secs_f64(), book.path().display());

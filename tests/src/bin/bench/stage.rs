@@ -29,6 +29,10 @@ pub struct Size {
     pub routes: u32,
     /// How often a node goes, in each way.
     pub tries: usize,
+    /// Services that get load balancers in AWS all at once.
+    pub storm: u32,
+    /// Load balancers in AWS that are looked at together, at most.
+    pub together: u32,
 }
 
 impl Size {
@@ -46,6 +50,8 @@ impl Size {
                 settled_seconds: 10,
                 routes: 5_000,
                 tries,
+                storm: 25,
+                together: 50,
             }
         } else {
             Self {
@@ -58,6 +64,8 @@ impl Size {
                 settled_seconds: 30,
                 routes: 100_000,
                 tries,
+                storm: 500,
+                together: 1_000,
             }
         }
     }
