@@ -14,7 +14,7 @@ use crate::error::{CloudError, ErrorClass};
 use crate::plan::{Manner, Operation, Plan, Step, StepClass, Wait};
 
 /// After something was made or changed, it is looked at again: whether it became active, whether targets are healthy.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// Why an inventory was not saved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -14,11 +14,11 @@ use super::Named;
 use super::intent::{self, Draft, Intent, Intents};
 use super::objects::{Objects, Origin};
 use super::status::{self, Balancer, Overview};
-use super::subject;
 use super::yaml::{Document, documents};
 use crate::aws::{self, Access, NoAws};
 use crate::cluster::Cluster;
 use crate::flags::Common;
+use daymark_kube::views::cloud::subject;
 
 /// Why the question cannot be answered.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,9 @@ use super::defaults::{Completed, NO_UID};
 use super::objects::{Objects, Origin};
 use super::wish::{Wish, wish};
 use super::yaml::Fault;
-use super::{operations, subject};
+use daymark_kube::views::cloud::subject;
+
+use super::operations;
 
 /// What the Services of the files would get.
 #[derive(Debug, Clone, PartialEq, Serialize)]

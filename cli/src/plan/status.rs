@@ -11,7 +11,7 @@ use daymark_kube::slim::{Condition, Meta, Service};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::subject;
+use daymark_kube::views::cloud::subject;
 
 /// How a load balancer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -388,6 +388,7 @@ pub(crate) async fn provisioned(account: &daymark_aws_fake::Aws, text: &str) -> 
         vpc: nlb.vpc.clone(),
         node_groups: Vec::new(),
         ranges: nlb.node_ranges(),
+        surplus: Default::default(),
         tags: Default::default(),
     };
     let access = settle(account, &Desired::NodeAccess(access)).await;

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use daymark_aws::model::{
-    Built, Claimant, Desired, NodeAccess, NodeAccessState, PortRange, ServiceOptions, Subject, build,
-    claimant, service_options,
+    Built, Claimant, Desired, NodeAccess, NodeAccessState, PortRange, ServiceOptions, Subject, Surplus,
+    build, claimant, service_options,
 };
 use daymark_aws::naming::Owner;
 use daymark_config::names::finalizer;
 use daymark_config::references::settle_profiles;
-use daymark_kube::views::cloud::subject;
 use daymark_kube::slim::Meta;
+use daymark_kube::views::cloud::subject;
 use daymark_kube::views::cloud::{CloudService, CloudSlice, merged};
 use daymark_kube::{Key, Update};
 use daymark_model::aws::{Deletion, Replacement};
@@ -433,7 +433,8 @@ impl Index {
 
     /// All ways to the nodes.
     pub fn ways(&self) -> Touched {
-        let ways = self.profiles.iter().map(|profile| subject::node_access(&self.namespace, profile.name.as_str()));
+        let ways =
+            self.profiles.iter().map(|profile| subject::node_access(&self.namespace, profile.name.as_str()));
         let kept = self.objects.keys().filter(|key| self.way_profile(key).is_some());
         ways.chain(kept.cloned()).map(|key| (key, Depth::Full)).collect()
     }
@@ -463,7 +464,8 @@ impl Index {
             .cloned()
             .collect();
         let namesake = object.as_ref().is_some_and(|object| {
-            subject::group_of(&key.name).is_none() && members.iter().any(|m| !object.is_for(m.view.uid.as_str()))
+            subject::group_of(&key.name).is_none()
+                && members.iter().any(|m| !object.is_for(m.view.uid.as_str()))
         });
         match (members.first(), object) {
             (Some(first), object) if !namesake => {

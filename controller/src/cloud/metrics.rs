@@ -1,5 +1,9 @@
 //! What is counted of clouds.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use daymark_providers::pass::End;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -7,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::connection::Connection;
 use super::orphans::Findings;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -19,6 +24,12 @@ struct ClusterLabel {
     cluster: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    action: &'static str,
+    outcome: &'static str,
+}
+
 /// The metrics; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CloudMetrics {
@@ -26,6 +37,8 @@ pub struct CloudMetrics {
     overdue: Gauge,
     passes: Family<EndLabel, Counter>,
     orphans: Family<ClusterLabel, Gauge>,
+    calls: Family<CallLabels, Gauge>,
+    waited: Gauge<f64, AtomicU64>,
 }
 
 impl CloudMetrics {
@@ -41,7 +54,40 @@ impl CloudMetrics {
             "Resources with the cluster's tag that no CloudLoadBalancer accounts for",
             m.orphans,
         );
+        registry.register(
+            "daymark_cloud_api_calls",
+            "Calls to clouds since the start, by action and outcome (sent, throttled, timeout, error)",
+            m.calls,
+        );
+        registry.register(
+            "daymark_cloud_api_waited_seconds",
+            "How long calls to clouds waited for their turn since the start, in sum",
+            m.waited,
+        );
         this
+    }
+
+    /// What was called so far through all connections.
+    pub fn calls(&self, connections: &[Connection]) {
+        let mut sums: BTreeMap<(&'static str, &'static str), u64> = BTreeMap::new();
+        let mut waited = Duration::ZERO;
+        for (action, counts) in connections.iter().flat_map(Connection::counts) {
+            waited += counts.waited;
+            let outcomes = [
+                ("sent", counts.calls),
+                ("throttled", counts.throttled),
+                ("timeout", counts.timeouts),
+                ("error", counts.errors),
+            ];
+            for (outcome, count) in outcomes {
+                *sums.entry((action, outcome)).or_default() += count;
+            }
+        }
+        for ((action, outcome), count) in sums {
+            let gauge = self.calls.get_or_create(&CallLabels { action, outcome }).clone();
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.waited.set(waited.as_secs_f64());
     }
 
     /// A pass ended.

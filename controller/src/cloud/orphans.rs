@@ -11,6 +11,7 @@ use daymark_model::CloudPlace;
 use daymark_model::aws::{CloudMode, Orphans};
 use daymark_providers::cloud::Outcome;
 use daymark_providers::error::CloudError;
+use daymark_providers::plan::StepClass;
 use tracing::{info, warn};
 
 use super::connection::Connections;
@@ -84,7 +85,7 @@ impl Search {
         self.running = false;
         let Findings { cluster, place, orphans, deleted } = findings;
         for orphan in &deleted {
-            info!(cluster, kind = ?orphan.kind, id = orphan.id, name = orphan.name, "deleted an orphan");
+            info!(cluster, kind = %orphan.kind, id = orphan.id, name = orphan.name, "deleted an orphan");
         }
         match orphans {
             Ok(orphans) => {
@@ -93,7 +94,7 @@ impl Search {
                 for orphan in orphans.iter().filter(|orphan| !before.contains(&orphan.id)) {
                     warn!(
                         cluster,
-                        kind = ?orphan.kind,
+                        kind = %orphan.kind,
                         id = orphan.id,
                         name = orphan.name,
                         owner = orphan.owner,
@@ -117,7 +118,8 @@ pub async fn search(connections: &Connections, order: Order) -> Findings {
     let Order { place, known, delete } = order;
     let mut deleted = Vec::new();
     let orphans = async {
-        let cloud = connections.to(&place).await.map_err(|error| not_connected(&error))?;
+        let connection = connections.to(&place).await.map_err(|error| not_connected(&error))?;
+        let cloud = connection.cloud(StepClass::Cosmetic);
         let found = orphans::scan(cloud.api(), &place.cluster, &known).await?;
         let Some(confirmed) = delete else { return Ok(found) };
         let (doomed, rest): (Vec<Orphan>, Vec<Orphan>) =

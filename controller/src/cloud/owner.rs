@@ -9,10 +9,10 @@ use daymark_aws::model::{Desired, PortRange};
 use daymark_config::conditions::Verdict;
 use daymark_config::crd::CloudLoadBalancerStatus;
 use daymark_config::names::finalizer;
-use daymark_kube::views::cloud::subject;
 use daymark_kube::events::{News, Recorder, Severity};
 use daymark_kube::lease::Tenure;
 use daymark_kube::slim::Meta;
+use daymark_kube::views::cloud::subject;
 use daymark_kube::{Check, Health, Key, Update};
 use daymark_model::{PortProtocol, Reason, ServiceKey, Timestamp, Uid};
 use daymark_providers::cloud::Depth;
@@ -37,12 +37,15 @@ use super::turn::{self, Tools, Turn};
 use super::{Surroundings, say};
 use crate::news;
 
-/// Passes side by side. They wait for AWS, and for the pace of its calls, most of the time.
-const PASSES: usize = 32;
+/// Passes side by side. They cost little and wait most of the time, some of them for minutes: AWS makes a dozen load
+/// balancers in a minute. Those must not keep targets from others.
+const PASSES: usize = 1024;
 /// Updates taken in before the next look at what is to be done.
 const BATCH: usize = 256;
 /// How often everything is compared with what AWS has: drift is found within ten minutes.
 const DRIFT: Duration = Duration::from_secs(480);
+/// Beyond 400 load balancers that takes longer: the looks alone would use up what AWS answers.
+const DRIFT_EACH: Duration = Duration::from_millis(1200);
 /// By how much that is spread, so that load balancers made together are not looked at together.
 const SPREAD: Duration = Duration::from_secs(90);
 /// How often it is looked whether targets became healthy, while some are not.
@@ -486,7 +489,9 @@ impl Owner {
         let now = wall();
         if depth == Depth::Full {
             let spread = SPREAD * u32::try_from(seed(key) % 64).unwrap_or(0) / 64;
-            self.queue.mark(key, Depth::Full, now + DRIFT + spread, StepClass::Cosmetic, Cause::Routine);
+            let all = u32::try_from(self.index.objects().count()).unwrap_or(u32::MAX);
+            let drift = DRIFT.max(DRIFT_EACH.saturating_mul(all)) + spread;
+            self.queue.mark(key, Depth::Full, now + drift, StepClass::Cosmetic, Cause::Routine);
         }
         let sick =
             report.published.iter().flat_map(|p| &p.ports).any(|p| p.healthy < p.total || p.draining > 0);
@@ -536,8 +541,10 @@ impl Owner {
             );
         }
         let status = say::status(report, &found, &more, retry, jiff::Timestamp::now());
+        let first = task.members.first().map(|member| member.view.key.clone());
+        let service = first.unwrap_or_else(|| subject::service_key(key));
         let mut verdicts: Vec<Verdict> =
-            say::condition(report, self.queue.failures(key), "NAME").into_iter().collect();
+            say::condition(report, self.queue.failures(key), &service).into_iter().collect();
         verdicts.extend(say::plan_pending(&report.plan));
         self.board.show(key, Shown { status, verdicts, pending: report.plan.consent.is_some() });
     }
@@ -696,6 +703,7 @@ impl Owner {
         let objects: BTreeSet<&Key> = self.index.objects().map(|object| &object.key).collect();
         self.metrics.load_balancers(objects.len());
         self.metrics.overdue(self.queue.overdue(wall()));
+        self.metrics.calls(&self.tools.connections.all());
         let unreadable: BTreeMap<&Key, String> = self
             .index
             .objects()

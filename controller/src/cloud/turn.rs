@@ -13,8 +13,9 @@ use daymark_model::{CloudPlace, ServiceKey, Timestamp};
 use daymark_providers::cloud::Depth;
 use daymark_providers::error::{CloudError, ErrorClass};
 use daymark_providers::pass::{self, End, InventoryStore, PassReport, StoreError};
+use daymark_providers::plan::StepClass;
 
-use super::connection::{Connection, Connections};
+use super::connection::{Cloud, Connections};
 use super::index::{Remove, Serve};
 use super::object::{CloudObject, Objects, WriteError};
 
@@ -86,10 +87,14 @@ async fn serve_on(
             tools.objects.hold(member).await.map_err(api_server)?;
         }
     }
-    let cloud = connect(tools, &record.place).await?;
+    let class = match depth {
+        Depth::Targets => StepClass::Targets,
+        Depth::Full => StepClass::Change,
+    };
+    let cloud = connect(tools, &record.place, class).await?;
     let mut shelf = Shelf { objects: &tools.objects, object };
     let report =
-        pass::run(&*cloud, &mut shelf, Some(desired), record.inventory, depth, &task.policy, now).await;
+        pass::run(&cloud, &mut shelf, Some(desired), record.inventory, depth, &task.policy, now).await;
     turn.object = Some(shelf.object);
     let carried_out = matches!(report.end, End::Converged | End::Waiting(_) | End::Held);
     let full = depth == Depth::Full && carried_out;
@@ -135,10 +140,10 @@ async fn remove_on(tools: &Tools, task: &Remove, now: Timestamp, turn: &mut Turn
     if let Some(object) = task.object.clone() {
         let record = object.record.clone().map_err(unreadable)?;
         if !record.inventory.is_empty() {
-            let cloud = connect(tools, &record.place).await?;
+            let cloud = connect(tools, &record.place, StepClass::Delete).await?;
             let mut shelf = Shelf { objects: &tools.objects, object };
             let report =
-                pass::run(&*cloud, &mut shelf, None, record.inventory, Depth::Full, &task.policy, now).await;
+                pass::run(&cloud, &mut shelf, None, record.inventory, Depth::Full, &task.policy, now).await;
             let gone = report.end == End::Gone;
             turn.object = Some(shelf.object);
             turn.report = Some(report);
@@ -160,8 +165,9 @@ async fn remove_on(tools: &Tools, task: &Remove, now: Timestamp, turn: &mut Turn
     Ok(())
 }
 
-async fn connect(tools: &Tools, place: &CloudPlace) -> Result<Arc<Connection>, CloudError> {
-    tools.connections.to(place).await.map_err(|error| not_connected(&error))
+async fn connect(tools: &Tools, place: &CloudPlace, class: StepClass) -> Result<Cloud, CloudError> {
+    let connection = tools.connections.to(place).await.map_err(|error| not_connected(&error))?;
+    Ok(connection.cloud(class))
 }
 
 /// That there is no connection, as an error of the turn.

@@ -60,7 +60,11 @@ fn mk_object(name: &str, uid: &str, version: &str, with_group: bool) -> CloudObj
     let mut inventory = Inventory::default();
     if with_group {
         let key = daymark_model::ResourceKey::new("SecurityGroup", "backend", 1);
-        let made = Resource { id: Some("sg-1".into()), phase: Phase::Present, ..Resource::intended(key, "n".into(), Timestamp(1)) };
+        let made = Resource {
+            id: Some("sg-1".into()),
+            phase: Phase::Present,
+            ..Resource::intended(key, "n".into(), Timestamp(1))
+        };
         inventory.put(made);
     }
     let record = CloudRecord {
@@ -114,7 +118,10 @@ fn removed(task: Task) -> Box<Remove> {
 #[test]
 fn a_service_of_our_class_is_served_and_one_of_another_is_not() {
     let index = index(
-        vec![mk_service("web", json!({})), mk_service("other", json!({"spec": {"loadBalancerClass": "x/y"}}))],
+        vec![
+            mk_service("web", json!({})),
+            mk_service("other", json!({"spec": {"loadBalancerClass": "x/y"}})),
+        ],
         vec![],
     );
     let task = served(index.task(&key("web")));
@@ -127,7 +134,10 @@ fn a_service_of_our_class_is_served_and_one_of_another_is_not() {
 fn a_service_without_class_that_names_another_controller_of_aws_is_never_the_defaults() {
     let say = |kind: &str| {
         let annotations = json!({"service.beta.kubernetes.io/aws-load-balancer-type": kind});
-        mk_service("web", json!({"metadata": {"annotations": annotations}, "spec": {"loadBalancerClass": null}}))
+        mk_service(
+            "web",
+            json!({"metadata": {"annotations": annotations}, "spec": {"loadBalancerClass": null}}),
+        )
     };
     for kind in ["nlb", "external", "nlb-ip"] {
         let mut index = index(vec![say(kind)], vec![]);
@@ -187,13 +197,17 @@ fn a_profile_that_is_gone_takes_nothing_with_it() {
         "metadata": {"finalizers": ["service.kubernetes.io/load-balancer-cleanup"]},
         "status": {"conditions": [{"type": "daymark.dev/Provisioned", "status": "True"}]},
     });
-    let mut index = index(vec![mk_service("web", marked.clone())], vec![mk_object("web", "uid-web", "1", false)]);
+    let mut index =
+        index(vec![mk_service("web", marked.clone())], vec![mk_object("web", "uid-web", "1", false)]);
     let touched = index.take_profiles(Update::Delete(Key { name: "nlb".into(), ..Key::default() }));
     assert!(touched.contains_key(&key("web")));
     assert!(matches!(index.task(&key("web")), Task::Leave(error) if error.reason == "ProfileGone"));
     // But a Service that goes lets it go.
     let mut going = marked;
-    merge(&mut going, json!({"metadata": {"deletionTimestamp": "2026-01-02T00:00:00Z", "resourceVersion": "2"}}));
+    merge(
+        &mut going,
+        json!({"metadata": {"deletionTimestamp": "2026-01-02T00:00:00Z", "resourceVersion": "2"}}),
+    );
     apply(&mut index, mk_service("web", going));
     assert_eq!(removed(index.task(&key("web"))).leaving.len(), 1);
 }
@@ -206,7 +220,11 @@ fn members_of_a_group_share_an_object_and_the_oldest_comes_first() {
         mk_service(name, json!({"metadata": meta, "spec": {"ports": ports}}))
     };
     let index = index(
-        vec![of("b", 80, "2026-01-02T00:00:00Z"), of("a", 443, "2026-01-03T00:00:00Z"), of("c", 80, "2026-01-04T00:00:00Z")],
+        vec![
+            of("b", 80, "2026-01-02T00:00:00Z"),
+            of("a", 443, "2026-01-03T00:00:00Z"),
+            of("c", 80, "2026-01-04T00:00:00Z"),
+        ],
         vec![],
     );
     let task = served(index.task(&key("group.edge")));
@@ -219,8 +237,12 @@ fn members_of_a_group_share_an_object_and_the_oldest_comes_first() {
 #[test]
 fn only_what_a_change_can_concern_is_looked_at() {
     let mut index = index(vec![mk_service("a", json!({})), mk_service("b", json!({}))], vec![]);
-    assert_eq!(apply(&mut index, mk_service("a", json!({"metadata": {"resourceVersion": "2"}}))), Touched::new());
-    let changed = mk_service("a", json!({"metadata": {"resourceVersion": "3"}, "spec": {"ports": [{"port": 81}]}}));
+    assert_eq!(
+        apply(&mut index, mk_service("a", json!({"metadata": {"resourceVersion": "2"}}))),
+        Touched::new()
+    );
+    let changed =
+        mk_service("a", json!({"metadata": {"resourceVersion": "3"}, "spec": {"ports": [{"port": 81}]}}));
     assert_eq!(apply(&mut index, changed), Touched::from([(key("a"), Depth::Full)]));
     let slice = |address: &str| CloudSlice {
         service: ServiceKey::new("shop", "b"),
@@ -251,7 +273,11 @@ fn the_way_to_the_nodes_lasts_as_long_as_anything_needs_it() {
     let index_with = index(vec![mk_service("web", json!({}))], vec![]);
     let task = served(index_with.task(&way));
     let Some(Desired::NodeAccess(access)) = &task.desired else { panic!("{:?}", task.desired) };
-    assert!(access.ranges.iter().any(|range| range.from <= 30080 && range.to >= 30080), "{:?}", access.ranges);
+    assert!(
+        access.ranges.iter().any(|range| range.from <= 30080 && range.to >= 30080),
+        "{:?}",
+        access.ranges
+    );
     assert_eq!(access.surplus, Surplus::Revoke);
     // The Service is gone, its load balancer not yet.
     let mut object = mk_object("x", "u", "1", true);
@@ -261,7 +287,8 @@ fn the_way_to_the_nodes_lasts_as_long_as_anything_needs_it() {
     assert!(matches!(index(vec![], vec![object]).task(&way), Task::Remove(_)));
     // A Service that is refused: what its load balancer needs is not known.
     let refused = mk_service("web", json!({"metadata": {"annotations": {"daymark.dev/grup": "x"}}}));
-    let kept = index(vec![refused, mk_service("b", json!({}))], vec![mk_object("web", "uid-web", "1", false)]);
+    let kept =
+        index(vec![refused, mk_service("b", json!({}))], vec![mk_object("web", "uid-web", "1", false)]);
     let Some(Desired::NodeAccess(access)) = served(kept.task(&way)).desired else { panic!() };
     assert_eq!(access.surplus, Surplus::Keep);
 }
@@ -270,7 +297,10 @@ fn the_way_to_the_nodes_lasts_as_long_as_anything_needs_it() {
 fn old_news_about_an_object_is_no_news() {
     let mut index = index(vec![mk_service("web", json!({}))], vec![mk_object("web", "uid-web", "7", false)]);
     index.wrote(mk_object("web", "uid-web", "9", true));
-    assert_eq!(index.take_objects(Update::Apply(key("web"), mk_object("web", "uid-web", "8", false))), Touched::new());
+    assert_eq!(
+        index.take_objects(Update::Apply(key("web"), mk_object("web", "uid-web", "8", false))),
+        Touched::new()
+    );
     assert!(!index.object(&key("web")).unwrap().record.as_ref().unwrap().inventory.is_empty());
     let echo = mk_object("web", "uid-web", "9", true);
     assert_eq!(index.take_objects(Update::Apply(key("web"), echo)), Touched::new());

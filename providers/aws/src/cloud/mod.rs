@@ -3,6 +3,8 @@
 mod cache;
 pub mod published;
 
+use std::sync::Arc;
+
 use daymark_model::{Inventory, Timestamp};
 use daymark_providers::{Capabilities, Cloud, CloudError, Depth, Outcome, Plan, Published};
 
@@ -17,13 +19,18 @@ use cache::Cache;
 #[derive(Debug)]
 pub struct AwsCloud<A> {
     api: A,
-    cache: Cache,
+    cache: Arc<Cache>,
 }
 
 impl<A: Api> AwsCloud<A> {
     /// Those that `api` speaks for.
     pub fn new(api: A) -> Self {
-        Self { api, cache: Cache::default() }
+        Self { api, cache: Arc::default() }
+    }
+
+    /// The same through other hands: with what is known already.
+    pub fn through<B: Api>(&self, api: B) -> AwsCloud<B> {
+        AwsCloud { api, cache: Arc::clone(&self.cache) }
     }
 
     /// What the calls are made with.
