@@ -10,6 +10,7 @@ async fn every_refusal_names_cause_and_remedy_and_others_go_on() -> Result<()> {
     let stage = Stage::set("aws-refusals", "").await?;
     let [a, b] = [&stage.ground.public[0], &stage.ground.public[1]];
     let both = format!("{a},{b}");
+    let one_zone = format!("{a},{}", stage.ground.private[0]);
     let internet = ("scheme", "internet-facing");
     let cases: [(&str, Vec<(&str, &str)>, &str, &str); 8] = [
         ("typo", vec![("subnet", a)], "UnknownAnnotation", "aws-load-balancer-subnets"),
@@ -25,7 +26,7 @@ async fn every_refusal_names_cause_and_remedy_and_others_go_on() -> Result<()> {
         ("no-subnet", vec![("subnets", "subnet-00000000000000000")], "", "subnet-00000000000000000"),
         (
             "one-zone",
-            vec![("subnets", &format!("{a},{}", stage.ground.private[0]))],
+            vec![("subnets", &one_zone)],
             "SubnetsInOneZone",
             "zone",
         ),
