@@ -4,6 +4,7 @@ use daymark_model::ResourceKey;
 use daymark_providers::{CloudError, Outcome};
 
 use super::Hand;
+use super::target_group::name_taken;
 use crate::api::{
     Api, ApiError, AuthorizeSecurityGroupIngress, CreateSecurityGroup, DeleteSecurityGroup,
     DescribeNetworkInterfaces, DescribeSecurityGroups, Filter, Ingress, Peer, RevokeSecurityGroupIngress,
@@ -38,27 +39,30 @@ impl<A: Api> Hand<'_, A> {
         };
         let id = match ask(self.api, call).await {
             Ok(id) => id,
-            Err(error) if is_duplicate(&error) => self.same_group(name, vpc, tags).await?,
+            Err(error) if is_duplicate(&error) => match self.same_group(name, vpc, tags).await? {
+                Some(id) => id,
+                None => return Ok(name_taken(name)),
+            },
             Err(error) => return Err(refusal(error)),
         };
         self.inventory.made(key, &id, self.now);
         Ok(Outcome::Done)
     }
 
-    /// The group of that name, if it is ours.
-    async fn same_group(&self, name: &str, vpc: &str, tags: &Tags) -> Result<String, CloudError> {
+    /// The group of that name, if it is ours; `None` while AWS does not show it, or not its tags.
+    async fn same_group(&self, name: &str, vpc: &str, tags: &Tags) -> Result<Option<String>, CloudError> {
         let filter = Filter { names: vec![name.to_owned()], vpc: Some(vpc.to_owned()), ..Filter::default() };
         let found = ask(self.api, DescribeSecurityGroups { filter }).await.map_err(refusal)?;
-        let same = |theirs: &Tags, key| theirs.get(key) == tags.get(key);
-        let ours =
-            found.into_iter().find(|group| same(&group.tags, tag::UID) && same(&group.tags, tag::CLUSTER));
-        ours.map(|group| group.id).ok_or_else(|| {
-            CloudError::user(
-                "NameConflict",
-                format!("a security group named {name} exists already, and is not ours"),
-            )
-            .remedy("delete or rename it")
-        })
+        let Some(group) = found.into_iter().next() else { return Ok(None) };
+        if !group.tags.contains_key(tag::UID) {
+            return Ok(None);
+        }
+        let same = |key| group.tags.get(key) == tags.get(key);
+        if same(tag::UID) && same(tag::CLUSTER) {
+            return Ok(Some(group.id));
+        }
+        let text = format!("a security group named {name} exists already, and is not of this Service");
+        Err(CloudError::user("NameConflict", text).remedy("delete or rename it"))
     }
 
     pub(super) async fn authorize(

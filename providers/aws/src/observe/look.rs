@@ -85,6 +85,18 @@ impl<A: Api> Look<'_, A> {
         }
     }
 
+    /// Whether something with the name of an entry may be ours although its tags do not say so: those of what was just
+    /// made are not visible at once.
+    pub(super) fn may_be_ours(&mut self, key: &ResourceKey, tags: Option<&Tags>) -> bool {
+        let untagged = tags.is_none_or(|tags| !tags.contains_key(crate::naming::tag::CLUSTER));
+        let young = self.inventory.get(key).is_some_and(|entry| self.now.since(entry.since) < SETTLES_WITHIN);
+        let may = untagged && young;
+        if may {
+            self.actual.unseen.insert(key.clone());
+        }
+        may
+    }
+
     /// What becomes of an entry whose resource AWS does not show.
     pub(super) fn absent(&mut self, key: &ResourceKey) {
         let Some(entry) = self.inventory.get(key) else { return };

@@ -81,7 +81,7 @@ impl<A: Api> Look<'_, A> {
             if tags.get(&one.arn).is_some_and(|tags| self.is_ours(tags)) {
                 self.recover(&key, &one.name, &one.arn);
                 self.target_group(key, one).await?;
-            } else {
+            } else if !self.may_be_ours(&key, tags.get(&one.arn)) {
                 self.actual.foreign_names.insert(one.name);
             }
         }

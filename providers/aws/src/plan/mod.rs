@@ -32,7 +32,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use daymark_model::aws::Drift;
+use daymark_model::aws::{Drift, PublishWhen};
 use daymark_model::{Inventory, Phase, Resource, ResourceKey, Timestamp};
 use daymark_providers::plan::Manner;
 use daymark_providers::text::short_hash;
@@ -151,9 +151,24 @@ impl<'a> Planner<'a> {
         self.surplus_target_groups();
         self.surplus_security_groups();
         self.held = None;
+        self.wait_for_targets();
         self.plan.steps.append(&mut self.late);
         self.note_settled();
         Ok(self.plan)
+    }
+
+    /// An address that is published with the first healthy targets is waited for.
+    fn wait_for_targets(&mut self) {
+        if self.nlb.policy.publish != PublishWhen::Healthy || !self.plan.waits.is_empty() {
+            return;
+        }
+        let waits = |entry: &Resource| {
+            self.actual.load_balancers.contains_key(&entry.key) && !entry.facts.contains_key(fact::READY)
+        };
+        if newest(&self.inventory).is_some_and(waits) {
+            let text = "the address is published when every port has a healthy target";
+            self.plan.wait("WaitingForTargets", text, SOON);
+        }
     }
 
     fn entry(&self, key: &ResourceKey) -> Option<&Resource> {
@@ -188,6 +203,10 @@ impl<'a> Planner<'a> {
 
     /// Our tags of a resource that lacks some of them.
     fn tags(&mut self, key: &ResourceKey, found: &crate::api::Tags) {
+        // The tags of what was just made are not visible at once.
+        if self.entry(key).is_some_and(|entry| self.now.since(entry.since) < SETTLES_WITHIN) {
+            return;
+        }
         let wanted = self.tags_of(&key.role);
         let missing: crate::api::Tags =
             wanted.into_iter().filter(|(name, value)| found.get(name) != Some(value)).collect();
