@@ -38,6 +38,8 @@ pub mod fact {
     pub const READY: &str = "ready";
     /// Its static addresses, separated by commas.
     pub const ADDRESSES: &str = "addresses";
+    /// Which attributes were last set, and when: `MILLISECONDS HASH`.
+    pub const ATTRIBUTES_SET: &str = "attributes-set";
     /// What the targets of a target group are.
     pub const TARGET_TYPE: &str = "target-type";
     /// The family of the targets of a target group.

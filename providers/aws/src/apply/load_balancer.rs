@@ -14,6 +14,7 @@ use crate::api::{
     RemoveListenerCertificates, SetIpAddressType, SetSecurityGroups, SetSubnets, SubnetMapping, ask,
 };
 use crate::naming::{fact, kind, record};
+use crate::plan::attributes::note;
 use crate::plan::operation::{
     BackendRef, ForwardRef, GroupRef, ListenerChange, NewListener, NewLoadBalancer, load_balancer_facts, say,
 };
@@ -103,13 +104,18 @@ impl<A: Api> Hand<'_, A> {
         if attributes.is_empty() {
             return Ok(Outcome::Done);
         }
+        let noted = note(attributes, self.now);
         let (arn, attributes) = (self.id(key)?, attributes.clone());
         let done = match key.kind.as_str() {
             kind::TARGET_GROUP => ask(self.api, ModifyTargetGroupAttributes { arn, attributes }).await,
             kind::LISTENER => ask(self.api, ModifyListenerAttributes { arn, attributes }).await,
             _ => ask(self.api, ModifyLoadBalancerAttributes { arn, attributes }).await,
         };
-        done.map(|()| Outcome::Done).map_err(|error| self.failed(key, error))
+        done.map_err(|error| self.failed(key, error))?;
+        if let Some(entry) = self.inventory.get_mut(key) {
+            entry.facts.insert(fact::ATTRIBUTES_SET.to_owned(), noted);
+        }
+        Ok(Outcome::Done)
     }
 
     pub(super) async fn set_capacity(

@@ -67,5 +67,6 @@ fn quotas(limits: &[Limit]) -> Quotas {
     Quotas {
         per_group: of("targets-per-target-group").unwrap_or(usual.per_group),
         per_load_balancer: of("targets-per-network-load-balancer").unwrap_or(usual.per_load_balancer),
+        per_zone: of("targets-per-availability-zone-per-network-load-balancer").unwrap_or(usual.per_zone),
     }
 }

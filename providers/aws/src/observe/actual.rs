@@ -146,11 +146,13 @@ pub struct Quotas {
     pub per_group: u32,
     /// In all target groups of a load balancer.
     pub per_load_balancer: u32,
+    /// In one zone, in all target groups of a load balancer.
+    pub per_zone: u32,
 }
 
 impl Default for Quotas {
     /// Those of a new account.
     fn default() -> Self {
-        Self { per_group: 1000, per_load_balancer: 3000 }
+        Self { per_group: 1000, per_load_balancer: 3000, per_zone: 500 }
     }
 }

@@ -1,7 +1,9 @@
 //! Attributes: what is asked for is set, what is no longer asked for is put back, everything else is left alone.
 
-use daymark_model::Resource;
+use daymark_model::{Resource, Timestamp};
+use daymark_providers::text::short_hash;
 
+use super::SETTLES_WITHIN;
 use super::operation::Records;
 use crate::api::{Attributes, NlbProtocol, TargetType};
 use crate::naming::{kind, record};
@@ -53,6 +55,22 @@ pub fn settle(
         }
     }
     (change != AttributeChange::default()).then_some(change)
+}
+
+/// What is noted when attributes are set, so that they are not set again before AWS shows them.
+pub fn note(attributes: &Attributes, now: Timestamp) -> String {
+    format!("{} {}", now.0, hash(attributes))
+}
+
+/// Whether these attributes were set so recently that AWS may not show them yet.
+pub fn is_settling(noted: &str, attributes: &Attributes, now: Timestamp) -> bool {
+    let Some((at, noted)) = noted.split_once(' ') else { return false };
+    let at = at.parse().map(Timestamp);
+    noted == hash(attributes) && at.is_ok_and(|at| now.since(at) < SETTLES_WITHIN)
+}
+
+fn hash(attributes: &Attributes) -> String {
+    short_hash(attributes.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]), 12)
 }
 
 /// Whether Daymark changed an attribute of it.

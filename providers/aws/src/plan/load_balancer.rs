@@ -287,12 +287,7 @@ impl Planner<'_> {
             self.inventory.get(key),
         );
         if let Some(change) = change {
-            let operation = AwsOperation::SetAttributes {
-                key: key.clone(),
-                attributes: change.set,
-                records: change.records,
-            };
-            self.mend(operation, "attributes differ");
+            self.set_attributes(key, change);
         }
     }
 

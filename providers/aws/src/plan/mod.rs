@@ -153,6 +153,8 @@ impl<'a> Planner<'a> {
         self.held = None;
         self.wait_for_targets();
         self.plan.steps.append(&mut self.late);
+        // Who gets traffic from what exists relies on nothing else, and must not wait for what may fail.
+        self.plan.steps.sort_by_key(|step| step.class != StepClass::Targets);
         self.note_settled();
         Ok(self.plan)
     }

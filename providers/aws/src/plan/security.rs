@@ -13,6 +13,9 @@ use crate::model::Security;
 use crate::naming::{FRONTEND_ROLE, kind, record, rule_description};
 use crate::observe::FoundLoadBalancer;
 
+/// How many rules a security group of a new account may have.
+const RULES_PER_GROUP: usize = 60;
+
 impl Planner<'_> {
     /// The key of our own security group: the one that there is, else the next.
     pub(super) fn frontend_key(&self) -> ResourceKey {
@@ -64,17 +67,23 @@ impl Planner<'_> {
             .filter(|rule| !wanted.contains(&rule.ingress))
             .map(|rule| rule.id.clone())
             .collect();
-        self.authorize(&key, missing);
+        // Where the quota leaves no room for both, what is not wished goes first.
+        let crowded = found.rules.len() + missing.len() > RULES_PER_GROUP;
+        if !crowded {
+            self.authorize(&key, missing.clone());
+        }
         if !surplus.is_empty() {
             let operation = AwsOperation::Revoke { group: GroupRef::Own(key.clone()), rules: surplus };
-            if self.repairs {
+            if self.repairs && !crowded {
                 self.late_step(StepClass::Delete, operation, "not wished");
             } else {
                 self.mend(operation, "not wished");
             }
         }
-        let tags = found.tags.clone();
-        self.tags(&key, &tags);
+        if crowded {
+            self.authorize(&key, missing);
+        }
+        self.tags(&key, &found.tags);
     }
 
     fn authorize(&mut self, key: &ResourceKey, rules: BTreeSet<Ingress>) {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use daymark_model::{Family, Phase, Resource, ResourceKey};
 use daymark_providers::StepClass;
 
-use super::attributes::settle;
+use super::attributes::{is_settling, settle};
 use super::operation::{AwsOperation, NewTargetGroup, say};
 use super::targets::Share;
 use super::{Planner, SETTLES_WITHIN, SOON};
 use crate::api::{MAX_TARGETS_PER_CALL, TargetGroup, TargetState};
 use crate::model::TargetGroupWish;
-use crate::naming::kind;
+use crate::naming::{fact, kind};
 use crate::observe::FoundTargetGroup;
 
 /// How long AWS lets targets drain where nobody says otherwise.
@@ -156,6 +156,12 @@ impl Planner<'_> {
     }
 
     pub(super) fn set_attributes(&mut self, key: &ResourceKey, change: super::attributes::AttributeChange) {
+        let noted = self.entry(key).and_then(|entry| entry.facts.get(fact::ATTRIBUTES_SET));
+        if noted.is_some_and(|noted| is_settling(noted, &change.set, self.now)) {
+            let text = format!("attributes of {} were just set, and AWS does not show them yet", say(key));
+            self.plan.wait("WaitingForVisibility", text, SOON);
+            return;
+        }
         let operation =
             AwsOperation::SetAttributes { key: key.clone(), attributes: change.set, records: change.records };
         self.mend(operation, "attributes differ");

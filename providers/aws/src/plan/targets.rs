@@ -24,26 +24,35 @@ pub(super) struct Share<'a> {
 impl Planner<'_> {
     /// Brings the targets of all target groups of one load balancer to what is wished.
     pub(super) fn targets(&mut self, shares: &[Share<'_>]) {
-        let quotas = self.actual.quotas;
-        let wanted: Vec<usize> = shares.iter().map(|share| share.wish.targets.len()).collect();
-        let allowed = fair(&wanted, quotas);
-        for (share, allowed) in shares.iter().zip(allowed) {
-            let wish = placed(&share.wish.targets, &self.actual.vpc);
-            let subset = rendezvous(&share.key.role, wish, allowed);
+        let quotas = self.quotas();
+        let subsets = within(shares, quotas);
+        for (share, subset) in shares.iter().zip(subsets) {
             let left_out = share.wish.targets.len().saturating_sub(subset.len());
             if left_out > 0 {
                 let text = format!(
-                    "{} of {} targets of {} get no traffic: the quota allows {} per target group and {} per load balancer",
+                    "{} of {} targets of {} get no traffic: the quotas allow {} per target group, {} per load balancer and {} \
+                     per zone",
                     left_out,
                     share.wish.targets.len(),
                     say(&share.key),
                     quotas.per_group,
                     quotas.per_load_balancer,
+                    quotas.per_zone,
                 );
                 self.remark("TargetsTruncated", text);
             }
-            self.sync(&share.key, &subset, quotas);
+            self.sync(&share.key, &placed(&subset, &self.actual.vpc), quotas);
         }
+    }
+
+    /// The account's quotas; across zones all targets count as if they were in each.
+    fn quotas(&self) -> Quotas {
+        let quotas = self.actual.quotas;
+        let across =
+            self.nlb.attributes.get("load_balancing.cross_zone.enabled").is_some_and(|value| value == "true");
+        let per_load_balancer =
+            if across { quotas.per_load_balancer.min(quotas.per_zone) } else { quotas.per_load_balancer };
+        Quotas { per_load_balancer, ..quotas }
     }
 
     fn sync(&mut self, key: &ResourceKey, wish: &BTreeSet<Target>, quotas: Quotas) {
@@ -51,15 +60,17 @@ impl Planner<'_> {
             return;
         }
         let nothing = Vec::new();
-        let found = self.actual.target_groups.get(key).map_or(&nothing, |found| &found.targets);
-        let changes = TargetChanges::between(wish, found);
+        let found = self.actual.target_groups.get(key);
+        // What is about to be made is made with its targets.
+        let class = if found.is_some() { StepClass::Targets } else { StepClass::Change };
+        let changes = TargetChanges::between(wish, found.map_or(&nothing, |found| &found.targets));
         let room = usize::try_from(quotas.per_group).unwrap_or(usize::MAX).saturating_sub(changes.registered);
         let first = changes.register.len().saturating_sub(room).min(changes.deregister.len());
         let (early, late) = changes.deregister.split_at(first);
         self.deregister(key, early, "the quota leaves no room for both");
         for chunk in changes.register.chunks(MAX_TARGETS_PER_CALL) {
             let operation = AwsOperation::Register { key: key.clone(), targets: chunk.to_vec() };
-            self.step(StepClass::Targets, operation, "ready, and not registered");
+            self.step(class, operation, "ready, and not registered");
         }
         self.deregister(key, late, "not wanted any longer");
     }
@@ -111,6 +122,28 @@ fn placed(targets: &BTreeSet<Target>, vpc: &[IpNet]) -> BTreeSet<Target> {
     targets.iter().map(place).collect()
 }
 
+/// The targets of each target group that the quotas leave room for: first in each zone, then in all.
+fn within(shares: &[Share<'_>], quotas: Quotas) -> Vec<BTreeSet<Target>> {
+    let mut sets: Vec<BTreeSet<Target>> = shares.iter().map(|share| share.wish.targets.clone()).collect();
+    let zones: BTreeSet<String> = sets.iter().flatten().filter_map(|target| target.zone.clone()).collect();
+    let zone_quotas = Quotas { per_group: u32::MAX, per_load_balancer: quotas.per_zone, per_zone: u32::MAX };
+    for zone in zones {
+        let is_there = |target: &Target| target.zone.as_ref() == Some(&zone);
+        let parts: Vec<BTreeSet<Target>> =
+            sets.iter().map(|set| set.iter().filter(|target| is_there(target)).cloned().collect()).collect();
+        let allowed = fair(&parts.iter().map(BTreeSet::len).collect::<Vec<_>>(), zone_quotas);
+        for (((set, part), allowed), share) in sets.iter_mut().zip(parts).zip(allowed).zip(shares) {
+            if part.len() > allowed {
+                set.retain(|target| !is_there(target));
+                set.extend(rendezvous(&share.key.role, part, allowed));
+            }
+        }
+    }
+    let allowed = fair(&sets.iter().map(BTreeSet::len).collect::<Vec<_>>(), quotas);
+    let sets = sets.into_iter().zip(allowed).zip(shares);
+    sets.map(|((set, allowed), share)| rendezvous(&share.key.role, set, allowed)).collect()
+}
+
 /// How many targets each target group may have: none gets less so that another gets more than it.
 fn fair(wanted: &[usize], quotas: Quotas) -> Vec<usize> {
     let per_group = usize::try_from(quotas.per_group).unwrap_or(usize::MAX);
@@ -145,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_small_port_is_not_starved_by_a_large_one() {
-        let quotas = Quotas { per_group: 100, per_load_balancer: 150 };
+        let quotas = Quotas { per_group: 100, per_load_balancer: 150, per_zone: 150 };
         assert_eq!(fair(&[90, 10, 90], quotas), [70, 10, 70]);
         assert_eq!(fair(&[300, 5], quotas), [100, 5]);
         assert_eq!(fair(&[], quotas), Vec::<usize>::new());

@@ -5,6 +5,7 @@
 mod adoption;
 mod changes;
 mod deletion;
+mod faults;
 mod lifecycle;
 mod node_access;
 mod orphans;

@@ -115,10 +115,13 @@ pub fn internet_facing(nlb: &mut Nlb) {
     nlb.scheme = Some(Scheme::InternetFacing);
 }
 
-struct Store;
+/// What was saved, for whoever comes after a crash.
+#[derive(Default)]
+struct Store(Option<Inventory>);
 
 impl InventoryStore for Store {
-    async fn save(&mut self, _: &Inventory) -> Result<(), StoreError> {
+    async fn save(&mut self, inventory: &Inventory) -> Result<(), StoreError> {
+        self.0 = Some(inventory.clone());
         Ok(())
     }
 }
@@ -149,9 +152,30 @@ impl Driver {
 
     pub async fn pass(&mut self, desired: Option<&Desired>, depth: Depth) -> PassReport {
         let inventory = self.inventory.clone();
+        let mut store = Store::default();
         let report =
-            pass::run(&self.cloud, &mut Store, desired, inventory, depth, &self.policy, self.now()).await;
+            pass::run(&self.cloud, &mut store, desired, inventory, depth, &self.policy, self.now()).await;
         self.inventory = report.inventory.clone();
+        report
+    }
+
+    /// A pass in which the process may die: only what was saved is known afterwards.
+    pub async fn mortal_pass(&mut self, desired: Option<&Desired>) -> Option<PassReport> {
+        let inventory = self.inventory.clone();
+        let mut store = Store::default();
+        let run =
+            pass::run(&self.cloud, &mut store, desired, inventory, Depth::Full, &self.policy, self.now());
+        let report = tokio::select! {
+            report = run => Some(report),
+            () = self.aws.crashed() => None,
+        };
+        match &report {
+            Some(report) => self.inventory = report.inventory.clone(),
+            None => {
+                self.inventory = store.0.unwrap_or_else(|| self.inventory.clone());
+                self.cloud = AwsCloud::new(self.aws.clone());
+            }
+        }
         report
     }
 
