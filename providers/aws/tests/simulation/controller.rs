@@ -102,7 +102,12 @@ impl Controller {
     /// Lets time pass while the controller works.
     pub async fn run_for(&mut self, span: Duration) -> Result<(), String> {
         let until = Instant::now() + span;
-        while self.turn(until).await? {}
+        let before = self.passes;
+        while self.turn(until).await? {
+            if self.passes > before + 3000 {
+                return Err("the controller does not come to rest".to_owned());
+            }
+        }
         Ok(())
     }
 
@@ -246,7 +251,8 @@ impl Controller {
         let before = self.passes;
         while !self.is_quiet() {
             self.consent_to_all();
-            if !self.turn(until).await? {
+            self.turn(Instant::now() + Duration::from_secs(5)).await?;
+            if Instant::now() > until {
                 return Err("it is not quiet after six hours".to_owned());
             }
             if self.passes > before + 4000 {

@@ -15,13 +15,6 @@ struct Inner {
 }
 
 impl Life {
-    /// A life that ends after so many waits; `None` = never.
-    pub fn ending(left: Option<usize>) -> Self {
-        let life = Self::default();
-        life.set(left);
-        life
-    }
-
     pub fn set(&self, left: Option<usize>) {
         *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }

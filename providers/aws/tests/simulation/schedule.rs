@@ -24,7 +24,7 @@ impl Beginning {
         aws.crowd(2).map_err(text)?;
         let group = CreateSecurityGroup {
             name: "users".to_owned(),
-            description: "the users' own".to_owned(),
+            description: "kept by users".to_owned(),
             vpc: aws.account().vpc.clone(),
             tags: Tags::from([("Name".to_owned(), "users".to_owned())]),
         };
@@ -237,6 +237,7 @@ fn any_schedule_ends_well() {
     let keeps_on = number("DAYMARK_CLOUD_SURVEY").is_some();
     let (mut failed, mut passes) = (Vec::new(), 0);
     for seed in seeds {
+        if std::env::var("DAYMARK_CLOUD_TRACE").is_ok() { eprintln!("begin {seed}"); }
         let steps = schedule(&mut Dice::new(seed));
         match run(seed, &steps) {
             Ok(more) => passes += more,

@@ -129,6 +129,7 @@ impl Front {
         }
         if self.dualstack {
             say("ip-address-type", "dualstack".to_owned());
+            say("enable-prefix-for-ipv6-source-nat", "on".to_owned());
         }
         match self.security {
             SecurityChoice::Managed => {}
