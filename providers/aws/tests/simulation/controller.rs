@@ -7,6 +7,7 @@ use std::time::Duration;
 use daymark_aws::cloud::AwsCloud;
 use daymark_aws::model::Desired;
 use daymark_aws::pace::Paced;
+use daymark_aws::plan::node_access::backend_key;
 use daymark_aws_fake::Aws;
 use daymark_model::Timestamp;
 use daymark_providers::pass::{self, End};
@@ -200,8 +201,8 @@ impl Controller {
             }
         }
         if key == NODE_ACCESS {
-            let had = self.last.get(&key).is_some_and(|before| before.inventory.is_empty());
-            if had || report.done > 0 {
+            let group = |report: &PassReport| report.inventory.id(&backend_key()).map(str::to_owned);
+            if self.last.get(&key).and_then(group) != group(&report) {
                 self.touch_all(Depth::Full);
             }
         }

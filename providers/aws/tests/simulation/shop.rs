@@ -6,10 +6,11 @@ use std::sync::Arc;
 use daymark_aws::model::{
     Built, Desired, NodeAccess, NodeAccessState, PortRange, Subject, build, joined,
 };
-use daymark_aws::naming::{BACKEND_ROLE, Owner, kind};
+use daymark_aws::naming::Owner;
+use daymark_aws::plan::node_access::backend_key;
 use daymark_aws_fake::Account;
 use daymark_model::aws::{CloudMode, Replacement};
-use daymark_model::{AwsProfile, ResourceKey, Timestamp};
+use daymark_model::{AwsProfile, Timestamp};
 use daymark_providers::Policy;
 use daymark_providers::view::{EndpointState, EndpointView, NodeView, ServiceView, World};
 
@@ -218,8 +219,7 @@ impl Shop {
     }
 
     fn way(&self, book: &Book) -> NodeAccessState {
-        let key = ResourceKey::new(kind::SECURITY_GROUP, BACKEND_ROLE, 1);
-        let id = book.objects.get(NODE_ACCESS).and_then(|object| object.inventory.id(&key));
+        let id = book.objects.get(NODE_ACCESS).and_then(|object| object.inventory.id(&backend_key()));
         id.map_or(NodeAccessState::Awaited, |id| NodeAccessState::Group(id.to_owned()))
     }
 
