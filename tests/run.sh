@@ -33,7 +33,7 @@ tests/setup/install.sh
 tests/setup/kubelab.sh
 
 echo "lab tests: building" >&2
-cargo build -q -p daymark-controller -p daymark-speaker
+cargo build -q -p daymark-controller -p daymark-speaker --features daymark-controller/aws
 packages=(-p daymark-tests -p daymark-speaker --features daymark-tests/lab,daymark-speaker/lab)
 cargo test -q "${packages[@]}" --test '*' --no-run
 cargo run -q -p daymark-tests --features lab --bin lab-sweep

@@ -592,7 +592,7 @@ impl Index {
                 })),
             };
         };
-        let ranges = self.ranges(&served);
+        let (ranges, surplus) = self.ranges(&served);
         if ranges.is_empty() && !in_use {
             let policy = self.policy(Some(&served), &[]);
             return match object {
@@ -611,6 +611,7 @@ impl Index {
             vpc: served.aws.vpc_id.clone(),
             node_groups: served.aws.node_security_groups.clone(),
             ranges,
+            surplus,
             tags: served.aws.tags.clone(),
         };
         Task::Serve(Box::new(Serve {
@@ -626,23 +627,26 @@ impl Index {
         }))
     }
 
-    /// What the load balancers of a profile must reach on the nodes: one range for each protocol.
-    fn ranges(&self, profile: &Served) -> BTreeSet<PortRange> {
+    /// What the load balancers of a profile must reach on the nodes: one range for each protocol, and whether that is
+    /// all.
+    fn ranges(&self, profile: &Served) -> (BTreeSet<PortRange>, Surplus) {
         let mut subjects: BTreeMap<Key, Vec<&CloudService>> = BTreeMap::new();
         for service in self.services.values().filter(|s| !s.view.deleting) {
             if self.profile_of(service).is_some_and(|of| of.name == profile.name) {
                 subjects.entry(subject::of_service(&service.view)).or_default().push(service);
             }
         }
-        let mut all: BTreeSet<PortRange> = BTreeSet::new();
+        let (mut all, mut surplus) = (BTreeSet::new(), Surplus::Revoke);
         for (key, members) in subjects {
-            if let Some(nlb) = self.built(&key, profile, &members, "").nlb
-                && nlb.node_access != NodeAccessState::NotManaged
-            {
+            let built = self.built(&key, profile, &members, "");
+            if !built.refused.is_empty() && self.objects.contains_key(&key) {
+                surplus = Surplus::Keep;
+            }
+            if let Some(nlb) = built.nlb.filter(|nlb| nlb.node_access != NodeAccessState::NotManaged) {
                 all.extend(nlb.node_ranges());
             }
         }
-        daymark_aws::model::joined(all)
+        (daymark_aws::model::joined(all), surplus)
     }
 }
 

@@ -8,6 +8,8 @@
 //! | [`observe`] | what there is |
 //! | [`plan`] | what has to be done: pure |
 //! | [`apply`] | one operation, once or again |
+//! | [`refusal`] | AWS's errors, sorted by what helps |
+//! | [`subnets`] | which subnets a load balancer gets |
 //! | [`cloud`] | all of it behind [`daymark_providers::Cloud`] |
 //! | [`pace`] | call classes and their token buckets, batched describes |
 //! | [`orphans`] | what is tagged with this cluster and accounted for by nobody |

@@ -40,6 +40,8 @@ pub mod fact {
     pub const ADDRESSES: &str = "addresses";
     /// Which attributes were last set, and when: `MILLISECONDS HASH`.
     pub const ATTRIBUTES_SET: &str = "attributes-set";
+    /// Which tags were last set, and when: `MILLISECONDS HASH`.
+    pub const TAGS_SET: &str = "tags-set";
     /// What the targets of a target group are.
     pub const TARGET_TYPE: &str = "target-type";
     /// The family of the targets of a target group.
@@ -56,6 +58,8 @@ pub mod fact {
 pub mod record {
     /// An attribute: `attribute/KEY`.
     pub const ATTRIBUTE_PREFIX: &str = "attribute/";
+    /// A tag of the user's: `tag/KEY`.
+    pub const TAG_PREFIX: &str = "tag/";
     /// Reserved capacity units.
     pub const CAPACITY: &str = "capacity";
     /// The ALPN policy of a listener.
@@ -88,6 +92,13 @@ pub mod tag {
     pub const UID: &str = "daymark.dev/uid";
     /// What the resource is for.
     pub const ROLE: &str = "daymark.dev/role";
+    /// All of them.
+    pub const OURS: [&str; 4] = [CLUSTER, OWNER, UID, ROLE];
+
+    /// Whether Daymark itself sets the tag with this key.
+    pub fn is_ours(key: &str) -> bool {
+        OURS.contains(&key)
+    }
 }
 
 /// On whose behalf resources are made: one CloudLoadBalancer.

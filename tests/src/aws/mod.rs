@@ -17,6 +17,7 @@
 //! ```
 
 mod ground;
+mod lab;
 mod message;
 mod moto;
 mod proxy;

@@ -66,7 +66,7 @@ impl FaultProxy {
         Self::start_on(Ipv4Addr::LOCALHOST.into(), moto, account).await
     }
 
-    /// Starts one on another address, for daemons in other network namespaces: that of the lab's interface in this one.
+    /// Starts one on another address of this network namespace; [`FaultProxy::in_lab`] is for those of a lab.
     ///
     /// # Errors
     /// When there is no such address, or no port is free.
@@ -83,6 +83,15 @@ impl FaultProxy {
     /// Its URL: `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// From where it is used it has another address.
+    pub(super) fn seen_at(&mut self, address: IpAddr) {
+        self.address.set_ip(address);
     }
 
     /// Asks moto as the same account, past all rules and the log.

@@ -33,6 +33,25 @@ impl Query {
         self.call("elasticloadbalancing", "2015-12-01", action, fields).await
     }
 
+    /// Has a certificate for a host name made, and returns its ARN.
+    ///
+    /// # Errors
+    /// When it is refused; the error holds the answer.
+    pub async fn request_certificate(&self, host: &str) -> Result<String> {
+        let scope = format!("test/20260101/{REGION}/acm/aws4_request");
+        let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        let headers = [
+            ("authorization", signature.as_str()),
+            ("x-moto-account-id", &self.account),
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", "CertificateManager.RequestCertificate"),
+        ];
+        let body = format!("{{\"DomainName\": \"{host}\"}}");
+        let answer = request(self.address, "/", &headers, &body).await?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        Ok(answer["CertificateArn"].as_str().context("no CertificateArn")?.to_owned())
+    }
+
     async fn call(
         &self,
         service: &str,
@@ -70,6 +89,27 @@ impl Answer {
     /// When there is none.
     pub fn first(&self, element: &str) -> Result<String> {
         self.all(element).into_iter().next().with_context(|| format!("no {element} in {}", self.0))
+    }
+
+    /// The items of the first list of that name, each as an answer of its own.
+    pub fn items(&self, list: &str) -> Vec<Self> {
+        let Some((_, mut rest)) = self.0.split_once(&format!("<{list}>")) else { return Vec::new() };
+        let (open, close) = ("<item>", "</item>");
+        let mut items = Vec::new();
+        while let Some(begin) = rest.trim_start().strip_prefix(open) {
+            let (mut depth, mut at) = (1, 0);
+            while depth > 0 {
+                let (next_open, next_close) = (begin[at..].find(open), begin[at..].find(close));
+                match (next_open, next_close) {
+                    (Some(o), Some(c)) if o < c => (depth, at) = (depth + 1, at + o + open.len()),
+                    (_, Some(c)) => (depth, at) = (depth - 1, at + c + close.len()),
+                    (_, None) => return items,
+                }
+            }
+            items.push(Self(begin[..at - close.len()].to_owned()));
+            rest = &begin[at..];
+        }
+        items
     }
 
     /// The texts of all elements of that name.

@@ -6,12 +6,13 @@ mod target_group;
 
 use std::time::Duration;
 
-use daymark_model::{Inventory, Phase, Resource, ResourceKey, Timestamp};
-use daymark_providers::{CloudError, ErrorClass, Outcome};
+use daymark_model::{Inventory, Phase, ResourceKey, Timestamp};
+use daymark_providers::{CloudError, ErrorClass, Operation, Outcome};
 
-use crate::api::{AddTags, Api, ApiError, CreateTags, DeleteTags, RemoveTags, ask};
-use crate::naming::kind;
+use crate::api::{AddTags, Api, ApiError, CreateTags, DeleteTags, RemoveTags, Tags, ask};
+use crate::naming::{fact, kind};
 use crate::plan::AwsOperation;
+use crate::plan::attributes::note;
 use crate::plan::operation::say;
 use crate::refusal::{is_gone, refusal};
 
@@ -88,18 +89,15 @@ pub async fn apply<A: Api>(
             hand.remove_certificates(key, certificates).await
         }
         AwsOperation::DeleteListener { key } => hand.delete_listener(key).await,
-        AwsOperation::SetTags { key, tags } => hand.set_tags(key, tags).await,
+        AwsOperation::SetTags { key, tags, remove, records } => {
+            hand.remove_tags(key, remove).await.map_err(|error| hand.failed(key, error))?;
+            hand.set_tags(key, tags).await?;
+            records.strike(hand.inventory, key);
+            Ok(Outcome::Done)
+        }
         AwsOperation::Release { key, tags } => hand.release(key, tags).await,
-        AwsOperation::Adopt { key, name, id, ownership, facts } => {
-            let mut entry = hand
-                .inventory
-                .get(key)
-                .cloned()
-                .unwrap_or_else(|| Resource::intended(key.clone(), name.clone(), now));
-            entry.ownership = *ownership;
-            entry.facts.extend(facts.clone());
-            hand.inventory.put(entry);
-            hand.inventory.made(key, id, now);
+        AwsOperation::Adopt { .. } => {
+            operation.remember(hand.inventory, now);
             Ok(Outcome::Done)
         }
         AwsOperation::Enter { key, phase } => {
@@ -180,30 +178,39 @@ impl<A: Api> Hand<'_, A> {
         .remedy("delete what uses it; it is tried again"))
     }
 
-    async fn set_tags(&mut self, key: &ResourceKey, tags: &crate::api::Tags) -> Result<Outcome, CloudError> {
-        let id = self.id(key)?;
-        let done = if key.kind == kind::SECURITY_GROUP {
-            ask(self.api, CreateTags { id, tags: tags.clone() }).await
-        } else {
-            ask(self.api, AddTags { arn: id, tags: tags.clone() }).await
+    async fn set_tags(&mut self, key: &ResourceKey, tags: &Tags) -> Result<(), CloudError> {
+        if !tags.is_empty() {
+            let (id, tags) = (self.id(key)?, tags.clone());
+            let done = if key.kind == kind::SECURITY_GROUP {
+                ask(self.api, CreateTags { id, tags }).await
+            } else {
+                ask(self.api, AddTags { arn: id, tags }).await
+            };
+            done.map_err(|error| self.failed(key, error))?;
+        }
+        if let Some(entry) = self.inventory.get_mut(key) {
+            entry.facts.insert(fact::TAGS_SET.to_owned(), note(tags, self.now));
+        }
+        Ok(())
+    }
+
+    /// Removes tags; those that are not there are as they should be.
+    async fn remove_tags(&self, key: &ResourceKey, keys: &[String]) -> Result<(), ApiError> {
+        let Some(id) = self.inventory.id(key).map(str::to_owned).filter(|_| !keys.is_empty()) else {
+            return Ok(());
         };
-        done.map(|()| Outcome::Done).map_err(|error| self.failed(key, error))
+        if key.kind == kind::SECURITY_GROUP {
+            ask(self.api, DeleteTags { id, keys: keys.to_vec() }).await
+        } else {
+            ask(self.api, RemoveTags { arn: id, keys: keys.to_vec() }).await
+        }
     }
 
     async fn release(&mut self, key: &ResourceKey, tags: &[String]) -> Result<Outcome, CloudError> {
-        if let Some(id) = self.inventory.id(key).map(str::to_owned)
-            && !tags.is_empty()
-        {
-            let done = if key.kind == kind::SECURITY_GROUP {
-                ask(self.api, DeleteTags { id, keys: tags.to_vec() }).await
-            } else {
-                ask(self.api, RemoveTags { arn: id, keys: tags.to_vec() }).await
-            };
-            match done {
-                Ok(()) => {}
-                Err(error) if is_gone(&error) => {}
-                Err(error) => return Err(refusal(error)),
-            }
+        match self.remove_tags(key, tags).await {
+            Ok(()) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(refusal(error)),
         }
         self.inventory.gone(key);
         Ok(Outcome::Done)

@@ -268,8 +268,20 @@ pub struct NodeAccess {
     pub node_groups: Vec<String>,
     /// What is let in: at most one range for each protocol.
     pub ranges: BTreeSet<PortRange>,
+    /// What is done with rules beyond those ranges.
+    pub surplus: Surplus,
     /// Tags, beside ours.
     pub tags: Tags,
+}
+
+/// What is done with our rules that no load balancer is known to need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Surplus {
+    /// They are revoked.
+    #[default]
+    Revoke,
+    /// They stay: what some load balancer needs cannot be told, because its Service is refused.
+    Keep,
 }
 
 impl Nlb {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daymark_model::{Phase, ResourceKey};
+use daymark_model::{Ownership, Phase, ResourceKey};
 
 use super::actual::{FoundListener, FoundLoadBalancer};
 use super::describe::existing;
@@ -115,7 +115,8 @@ impl<A: Api> Look<'_, A> {
         if capacity {
             found.capacity = Some(ask(self.api, DescribeCapacityReservation { arn: arn.clone() }).await?);
         }
-        if self.desired.is_some() {
+        // What is ours goes with its listeners; what is borrowed keeps those of others.
+        if self.desired.is_some() || entry.is_some_and(|entry| entry.ownership == Ownership::Borrowed) {
             match ask(self.api, DescribeListeners { load_balancer: arn }).await {
                 Ok(listeners) => {
                     for listener in listeners {

@@ -11,6 +11,7 @@ use crate::api::{Api, ApiError, DescribeTags, MAX_DESCRIBED, Tags, ask};
 use crate::model::{Desired, Nlb};
 use crate::naming::{Owner, kind};
 use crate::plan::SETTLES_WITHIN;
+use crate::plan::listeners::listener_key;
 use crate::refusal::refusal;
 
 /// A look that is being taken.
@@ -125,12 +126,10 @@ impl<A: Api> Look<'_, A> {
 
     /// The tags of what was found, of all kinds at once.
     async fn tags(&mut self) -> Result<(), ApiError> {
-        if self.desired.is_none() {
-            return Ok(());
-        }
         let mut arns: Vec<String> = Vec::new();
         for found in self.actual.load_balancers.values() {
-            arns.push(found.load_balancer.arn.clone());
+            // Of what is to go only listeners matter, where they tell ours from others'.
+            arns.extend(self.desired.is_some().then(|| found.load_balancer.arn.clone()));
             arns.extend(found.listeners.iter().map(|listener| listener.listener.arn.clone()));
         }
         let groups = self.actual.target_groups.values().filter_map(|found| found.group.as_ref());
@@ -146,7 +145,27 @@ impl<A: Api> Look<'_, A> {
             let arn = found.group.as_ref().map(|group| group.arn.as_str());
             found.tags = arn.and_then(|arn| tags.remove(arn)).unwrap_or_default();
         }
+        self.recover_listeners();
         Ok(())
+    }
+
+    /// Enters the ids of listeners whose creation was not answered, so that they can be deleted.
+    fn recover_listeners(&mut self) {
+        if self.desired.is_some() {
+            return;
+        }
+        let mut ours = Vec::new();
+        for (load_balancer, found) in &self.actual.load_balancers {
+            for listener in found.listeners.iter().filter(|listener| self.is_ours(&listener.tags)) {
+                let key = listener_key(load_balancer, listener.listener.port);
+                if self.inventory.get(&key).is_some_and(|entry| entry.id.is_none()) {
+                    ours.push((key, listener.listener.arn.clone()));
+                }
+            }
+        }
+        for (key, arn) in ours {
+            self.recover(&key, "", &arn);
+        }
     }
 }
 

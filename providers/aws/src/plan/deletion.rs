@@ -40,6 +40,11 @@ pub fn plan(
         let key = entry.key.clone();
         deletion.delete(entry, AwsOperation::DeleteSecurityGroup { key });
     }
+    // A rule that is not visible yet still holds the group: until that one is gone it is not forgotten where rules are.
+    for entry in inventory.of_kind(kind::NODE_RULES) {
+        let operation = AwsOperation::Strike { key: entry.key.clone() };
+        deletion.plan.step(StepClass::Delete, operation, "no rule is left");
+    }
     Ok(deletion.plan)
 }
 
@@ -67,7 +72,7 @@ impl Deletion<'_> {
 
     fn release(&mut self, entry: &Resource) {
         let tagged = entry.id.is_some() && entry.key.kind != kind::NODE_RULES;
-        let tags = [tag::CLUSTER, tag::OWNER, tag::UID, tag::ROLE].map(str::to_owned).to_vec();
+        let tags = tag::OURS.map(str::to_owned).to_vec();
         let tags = if tagged { tags } else { Vec::new() };
         let operation = AwsOperation::Release { key: entry.key.clone(), tags };
         self.plan.step(StepClass::Delete, operation, "it is to stay");
@@ -114,9 +119,15 @@ impl Deletion<'_> {
 
     /// Deletes our listeners, puts settings back, and lets go.
     fn give_back(&mut self, entry: &Resource) {
-        for key in listeners::entries_of(self.inventory, &entry.key) {
-            let operation = AwsOperation::DeleteListener { key: key.clone() };
-            self.plan.step(StepClass::Delete, operation, WHY);
+        let waits = self.plan.waits.len();
+        for listener in
+            listeners::entries_of(self.inventory, &entry.key).filter_map(|key| self.inventory.get(key))
+        {
+            let operation = AwsOperation::DeleteListener { key: listener.key.clone() };
+            self.delete(listener, operation);
+        }
+        if self.plan.waits.len() > waits {
+            return;
         }
         let operation = AwsOperation::Release { key: entry.key.clone(), tags: Vec::new() };
         self.plan.step(StepClass::Delete, operation, "it is not ours");
@@ -160,6 +171,5 @@ impl Deletion<'_> {
             let operation = AwsOperation::Revoke { group: GroupRef::Id(entry.key.role.clone()), rules };
             self.plan.step(StepClass::Delete, operation, WHY);
         }
-        self.plan.step(StepClass::Delete, AwsOperation::Strike { key: entry.key.clone() }, "no rule is left");
     }
 }

@@ -33,22 +33,19 @@ impl Planner<'_> {
         }
         let target = wished
             .unwrap_or_else(|| key(self.inventory.next_generation(kind::LOAD_BALANCER, LOAD_BALANCER_ROLE)));
-        let Some(first) = olds.first() else {
+        if olds.is_empty() {
             return self.line(&target);
-        };
+        }
         let mut changes = Vec::new();
         for old in &olds {
             if let Some((change, manner)) = self.announce(old) {
                 changes.push((old, change, manner));
             }
         }
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let interrupted: Vec<_> =
-            changes.iter().filter(|(_, _, manner)| *manner == Manner::Interrupts).collect();
         let stands = self.actual.load_balancers.contains_key(&target);
-        if !interrupted.is_empty() && !stands {
+        let mut interrupted =
+            changes.iter().filter(|(_, _, manner)| *manner == Manner::Interrupts).peekable();
+        if interrupted.peek().is_some() && !stands {
             for (old, change, _) in interrupted {
                 self.held = Some(change.clone());
                 self.end(old);
@@ -56,8 +53,13 @@ impl Planner<'_> {
             self.held = adoption;
             return Ok(());
         }
-        self.held = changes.iter().find(|(old, _, _)| *old == first).map(|(_, change, _)| change.clone());
-        self.line(&target)?;
+        // What stands was consented to, or never needed consent.
+        if stands {
+            self.line(&target)?;
+        } else if let Some((_, change, _)) = changes.first() {
+            self.held = Some(change.clone());
+            self.line(&target)?;
+        }
         for (old, change, _) in &changes {
             self.held = Some(change.clone());
             self.retire(old, &target);

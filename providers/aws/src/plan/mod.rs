@@ -9,7 +9,7 @@
 //! | [`target_groups`] | which target group serves a port, and what becomes of the others |
 //! | [`targets`] | who gets traffic |
 //! | [`listeners`] | its listeners, and how they move to another target group |
-//! | [`attributes`] | settings that are put back when the wish goes |
+//! | [`attributes`], [`tags`] | settings that are put back when the wish goes |
 //! | [`replacement`] | what cannot be changed in place |
 //! | [`adoption`] | what exists already and is taken over |
 //! | [`deletion`] | how all of it goes |
@@ -24,6 +24,7 @@ pub mod node_access;
 pub mod operation;
 pub mod replacement;
 pub mod security;
+pub mod tags;
 pub mod target_groups;
 pub mod targets;
 pub mod zones;
@@ -34,7 +35,6 @@ use std::time::Duration;
 
 use daymark_model::aws::{Drift, PublishWhen};
 use daymark_model::{Inventory, Phase, Resource, ResourceKey, Timestamp};
-use daymark_providers::plan::Manner;
 use daymark_providers::text::short_hash;
 use daymark_providers::{CloudError, Depth, Operation, Plan, Step, StepClass, Wait};
 
@@ -126,15 +126,6 @@ impl<'a> Planner<'a> {
         for shares in by_load_balancer.into_values() {
             self.targets(&shares);
         }
-        // What was consented to is not forgotten by a look that does not see it.
-        for change in &self.inventory.granted {
-            self.plan.disrupt(
-                change.clone(),
-                Manner::NewFirst,
-                "a change that was consented to is not finished",
-            );
-        }
-        self.plan.steps.append(&mut self.late);
         self.plan
     }
 
@@ -203,18 +194,11 @@ impl<'a> Planner<'a> {
         self.plan.remarks.push(Wait { reason, message: message.into(), after: Duration::from_secs(600) });
     }
 
-    /// Our tags of a resource that lacks some of them.
+    /// The tags of something that exists.
     fn tags(&mut self, key: &ResourceKey, found: &crate::api::Tags) {
-        // The tags of what was just made are not visible at once.
-        if self.entry(key).is_some_and(|entry| self.now.since(entry.since) < SETTLES_WITHIN) {
-            return;
-        }
-        let wanted = self.tags_of(&key.role);
-        let missing: crate::api::Tags =
-            wanted.into_iter().filter(|(name, value)| found.get(name) != Some(value)).collect();
-        if !missing.is_empty() {
-            let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
-            self.late_step(StepClass::Cosmetic, operation, "tags are missing or differ");
+        let wish = self.tags_of(&key.role);
+        if let Some(operation) = tags::mend(key, &wish, found, &self.inventory, self.now) {
+            self.late_step(StepClass::Cosmetic, operation, "tags differ");
         }
     }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use daymark_model::{Inventory, Resource, ResourceKey, Timestamp};
 use daymark_providers::{Plan, StepClass};
 
-use super::SOON;
 use super::operation::{AwsOperation, GroupRef};
+use super::{SETTLES_WITHIN, SOON};
 use crate::api::{Ingress, IngressRule, Peer};
-use crate::model::{NodeAccess, PortRange};
+use crate::model::{NodeAccess, PortRange, Surplus};
 use crate::naming::{BACKEND_ROLE, kind, rule_description};
 use crate::observe::{Actual, NodeGroup};
 
@@ -27,7 +27,7 @@ pub fn plan(
     access: &NodeAccess,
     actual: &Actual,
     inventory: &Inventory,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Plan<AwsOperation> {
     let mut plan = Plan::default();
     let key = backend_key();
@@ -53,11 +53,8 @@ pub fn plan(
             plan.step(StepClass::Change, operation, "it does not exist");
         }
         Some(found) => {
-            let missing: crate::api::Tags =
-                tags.into_iter().filter(|(name, value)| found.tags.get(name) != Some(value)).collect();
-            if !missing.is_empty() {
-                let operation = AwsOperation::SetTags { key: key.clone(), tags: missing };
-                plan.step(StepClass::Cosmetic, operation, "tags are missing or differ");
+            if let Some(operation) = super::tags::mend(&key, &tags, &found.tags, inventory, now) {
+                plan.step(StepClass::Cosmetic, operation, "tags differ");
             }
         }
     }
@@ -66,11 +63,11 @@ pub fn plan(
     for group in &wanted {
         widen(&mut plan, access, group, backend);
     }
-    for group in &wanted {
+    for group in wanted.iter().filter(|_| access.surplus == Surplus::Revoke) {
         narrow(&mut plan, access, group, backend);
     }
     for entry in inventory.of_kind(kind::NODE_RULES) {
-        leave(&mut plan, access, actual, entry, backend);
+        leave(&mut plan, access, actual, entry, backend, now);
     }
     plan
 }
@@ -118,6 +115,7 @@ fn leave(
     actual: &Actual,
     entry: &Resource,
     backend: Option<&str>,
+    now: Timestamp,
 ) {
     let group = actual.node_groups.iter().find(|group| group.id == entry.key.role);
     if group.is_some_and(|group| group.wanted) {
@@ -130,6 +128,13 @@ fn leave(
     if !ours.is_empty() {
         let operation = AwsOperation::Revoke { group: GroupRef::Id(entry.key.role.clone()), rules: ours };
         plan.step(StepClass::Delete, operation, "it is not a group of the nodes any longer");
+    }
+    // A rule that was just made may not be visible.
+    let age = now.since(entry.since);
+    if age < SETTLES_WITHIN {
+        let text = format!("rules in {} may just have been made", entry.key.role);
+        plan.wait("WaitingForVisibility", text, SETTLES_WITHIN.saturating_sub(age));
+        return;
     }
     plan.step(
         StepClass::Delete,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use daymark_model::{Family, Inventory, Ownership, Phase, Resource, ResourceKey, Timestamp};
 use daymark_providers::Operation;
 
+use super::tags::at_creation;
 use crate::api::{
     Attributes, HealthCheck, Ingress, IpAddressType, NlbProtocol, Scheme, SubnetMapping, Tags, Target,
     TargetType,
@@ -290,12 +291,16 @@ pub enum AwsOperation {
         /// Which.
         key: ResourceKey,
     },
-    /// Sets tags.
+    /// Sets and removes tags.
     SetTags {
         /// Of what.
         key: ResourceKey,
-        /// The tags.
+        /// The tags that are set.
         tags: Tags,
+        /// The keys of the tags that are removed.
+        remove: Vec<String>,
+        /// What becomes of the records of earlier values.
+        records: Records,
     },
     /// Removes our tags, and lets go of a resource that stays.
     Release {
@@ -403,7 +408,12 @@ impl Operation for AwsOperation {
                 format!("remove {} from {}", count(certificates.len(), "certificate"), say(key))
             }
             Self::DeleteListener { key } => format!("delete {}", say(key)),
-            Self::SetTags { key, tags } => format!("set {} of {}", count(tags.len(), "tag"), say(key)),
+            Self::SetTags { key, tags, remove, .. } => {
+                let set = (!tags.is_empty()).then(|| format!("set {}", count(tags.len(), "tag")));
+                let removed = (!remove.is_empty()).then(|| format!("remove {}", count(remove.len(), "tag")));
+                let parts: Vec<String> = set.into_iter().chain(removed).collect();
+                format!("{} of {}", parts.join(" and "), say(key))
+            }
             Self::Release { key, .. } => format!("let go of {} without deleting it", say(key)),
             Self::Adopt { key, name, id, .. } => format!("take over {} {name} ({id})", say(key)),
             Self::Enter { key, phase } => match phase {
@@ -417,20 +427,40 @@ impl Operation for AwsOperation {
 
     fn remember(&self, inventory: &mut Inventory, now: Timestamp) {
         match self {
-            Self::CreateSecurityGroup { key, name, .. } => intend(inventory, key, name, now),
-            Self::CreateTargetGroup(new) => intend(inventory, &new.key, &new.name, now),
+            Self::CreateSecurityGroup { key, name, tags, .. } => {
+                intend(inventory, key, name, now);
+                at_creation(tags).write(inventory, key);
+            }
+            Self::CreateTargetGroup(new) => {
+                intend(inventory, &new.key, &new.name, now);
+                at_creation(&new.tags).write(inventory, &new.key);
+            }
             Self::CreateLoadBalancer(new) => {
                 intend(inventory, &new.key, &new.name, now);
+                at_creation(&new.tags).write(inventory, &new.key);
                 if let Some(resource) = inventory.get_mut(&new.key) {
                     resource.facts.extend(new.facts.clone());
                 }
             }
-            Self::CreateListener(new) => intend(inventory, &new.key, "", now),
+            Self::CreateListener(new) => {
+                intend(inventory, &new.key, "", now);
+                at_creation(&new.tags).write(inventory, &new.key);
+            }
+            // What later steps make in it must be found again by its entry.
+            Self::Adopt { key, name, id, ownership, facts } => {
+                inventory.intend(Resource::intended(key.clone(), name.clone(), now));
+                if let Some(entry) = inventory.get_mut(key) {
+                    entry.ownership = *ownership;
+                    entry.facts.extend(facts.clone());
+                }
+                inventory.made(key, id, now);
+            }
             Self::AuthorizeNodes { key, .. } => intend(inventory, key, "", now),
             Self::SetSubnets { key, records, .. }
             | Self::SetSecurityGroups { key, records, .. }
             | Self::SetAttributes { key, records, .. }
-            | Self::SetCapacity { key, records, .. } => records.write(inventory, key),
+            | Self::SetCapacity { key, records, .. }
+            | Self::SetTags { key, records, .. } => records.write(inventory, key),
             Self::ModifyListener(change) => change.records.write(inventory, &change.key),
             Self::DeleteSecurityGroup { key }
             | Self::DeleteTargetGroup { key }
@@ -444,9 +474,7 @@ impl Operation for AwsOperation {
             | Self::SetIpAddressType { .. }
             | Self::AddCertificates { .. }
             | Self::RemoveCertificates { .. }
-            | Self::SetTags { .. }
             | Self::Release { .. }
-            | Self::Adopt { .. }
             | Self::Enter { .. }
             | Self::Note { .. }
             | Self::Strike { .. } => {}

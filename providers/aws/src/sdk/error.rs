@@ -62,12 +62,14 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// What an error says, and its causes.
+/// What an error says, and its causes, in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in causes(error) {
-        let text = cause.to_string();
-        if !text.is_empty() && parts.last().is_none_or(|last| !last.contains(&text)) {
+        let text = words(&cause.to_string());
+        // The SDK's own layers, which say nothing of the matter.
+        let is_empty = matches!(text.as_str(), "" | "dispatch failure" | "other");
+        if !is_empty && parts.last().is_none_or(|last| !last.contains(&text)) {
             parts.push(text);
         }
     }
@@ -77,6 +79,10 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 fn garbled<E: Error + 'static>(error: &SdkError<E>) -> String {
     let body = error.raw_response().and_then(|response| response.body().bytes()).unwrap_or_default();
     let text = String::from_utf8_lossy(body);
-    let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect();
-    format!("the answer cannot be read, it begins with `{words}`")
+    let begin: String = words(&text).chars().take(SHOWN).collect();
+    format!("the answer cannot be read, it begins with `{begin}`")
+}
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

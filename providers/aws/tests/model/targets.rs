@@ -1,5 +1,7 @@
 //! Who gets the traffic.
 
+use std::collections::BTreeMap;
+
 use daymark_aws::api::Target;
 use daymark_model::{Family, TrafficPolicy};
 use daymark_providers::view::{EndpointState, NodeView, ServiceView, TargetPort, World};
@@ -17,8 +19,8 @@ fn targets(world: &World) -> Vec<String> {
 }
 
 fn nodes(service: ServiceView, nodes: &[NodeView]) -> World {
-    let nodes = nodes.iter().map(|node| (node.name.clone(), node.clone())).collect();
-    World { nodes, ..world(&[service]) }
+    let nodes: BTreeMap<_, _> = nodes.iter().map(|node| (node.name.clone(), node.clone())).collect();
+    World { nodes: nodes.into(), ..world(&[service]) }
 }
 
 #[test]

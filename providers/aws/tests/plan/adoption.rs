@@ -10,7 +10,7 @@ use daymark_providers::pass::End;
 
 use crate::support::{Driver, desired, hostnames, internet_facing, listener_wish, nlb, registered, role};
 
-fn by_instance(aws: &Aws, ports: &[u16]) -> Nlb {
+pub fn by_instance(aws: &Aws, ports: &[u16]) -> Nlb {
     let mut wish = nlb(aws, ports);
     internet_facing(&mut wish);
     for (name, group) in &mut wish.target_groups {

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use daymark_aws::api::Scheme;
-use daymark_aws::model::{Desired, Nlb};
+use daymark_aws::api::{RuleProtocol, Scheme};
+use daymark_aws::model::{Adopt, Desired, Nlb, PortRange};
 use daymark_aws_fake::{Aws, Consistency, Fault, On, RandomFaults};
 use daymark_model::aws::Replacement;
 use daymark_providers::pass::End;
 
-use crate::support::{Driver, desired, internet_facing, nlb, registered};
+use crate::support::{Driver, desired, internet_facing, nlb, node_access, registered};
 
 /// Some passes with faults, and none needs to succeed.
 async fn suffer(driver: &mut Driver, wish: Option<&Desired>, passes: usize) {
     for _ in 0..passes {
-        driver.mortal_pass(wish).await;
+        if let Some(report) = driver.mortal_pass(wish).await {
+            driver.policy.consent = report.plan.consent;
+        }
         tokio::time::sleep(Duration::from_secs(7)).await;
     }
 }
@@ -86,5 +88,60 @@ async fn with_an_account_that_is_late() {
         live(seed, Consistency::late(Duration::from_secs(12))).await;
         let all = Duration::from_secs(9);
         live(seed, Consistency { lists: all, identities: all, tags: all, attributes: all }).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_way_to_the_nodes_too() {
+    for seed in 1..100 {
+        let late = Duration::from_secs(12 * (seed % 2));
+        let context = format!("seed {seed}");
+        let aws = Aws::builder().consistency(Consistency::late(late)).build();
+        let before = aws.snapshot().security_groups;
+        let mut driver = Driver::new(&aws);
+        let wish = |to| {
+            let mut access = node_access(&aws);
+            access.ranges = [PortRange { protocol: RuleProtocol::Tcp, from: 30000, to }].into();
+            Desired::NodeAccess(access)
+        };
+        aws.fail_at_random(Some(everything(seed)));
+        for to in [30010, 30020] {
+            suffer(&mut driver, Some(&wish(to)), 3).await;
+        }
+        if seed % 3 == 0 {
+            aws.fail_at_random(None);
+            recovered(&mut driver, Some(&wish(30020)), &context).await;
+            let group = &aws.snapshot().security_groups[&aws.account().node_group];
+            let ports: Vec<i32> = group.rules.iter().map(|rule| rule.ingress.to).collect();
+            assert_eq!(ports, [30020], "{context}");
+            aws.fail_at_random(Some(everything(seed + 1000)));
+        }
+        suffer(&mut driver, None, 3).await;
+        aws.fail_at_random(None);
+        recovered(&mut driver, None, &context).await;
+        assert_eq!(aws.leaked("test"), Vec::<String>::new(), "{context}");
+        assert_eq!(aws.snapshot().security_groups, before, "{context}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_borrowed_is_given_back_as_it_was() {
+    for seed in 1..100 {
+        let late = Duration::from_secs(12 * (seed % 2));
+        let context = format!("seed {seed}");
+        let aws = Aws::builder().consistency(Consistency::late(late)).build();
+        let arn = aws.foreign_load_balancer("theirs", Default::default()).unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let before = aws.snapshot().load_balancers;
+        let mut driver = Driver::new(&aws);
+        let mut wish = nlb(&aws, &[80]);
+        wish.adopt = Some(Adopt::Arn(arn));
+        aws.fail_at_random(Some(everything(seed)));
+        suffer(&mut driver, Some(&desired(&wish)), 6).await;
+        suffer(&mut driver, None, 3).await;
+        aws.fail_at_random(None);
+        recovered(&mut driver, None, &context).await;
+        assert_eq!(aws.leaked("test"), Vec::<String>::new(), "{context}");
+        assert_eq!(aws.snapshot().load_balancers, before, "{context}");
     }
 }

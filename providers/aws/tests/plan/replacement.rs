@@ -69,7 +69,7 @@ async fn the_new_one_stands_before_the_old_one_goes() {
             group.targets.insert(pod(&aws, more, 8080));
         }
         match &report.end {
-            End::Converged if report.again.is_none() => break,
+            End::Converged if report.done == 0 => break,
             End::Converged | End::Waiting(_) | End::Held => {}
             other => panic!("{other:?}"),
         }
@@ -181,4 +181,46 @@ async fn a_wish_that_goes_back_keeps_the_old_one() {
         snapshot.load_balancers.values().map(|found| found.load_balancer.scheme).collect();
     assert_eq!(schemes, [Scheme::Internal].into());
     assert_eq!(snapshot.target_groups.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_use_is_served_whatever_waits_for_consent() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let mut back = nlb(&aws, &[80]);
+    back.scheme = Some(Scheme::Internal);
+    driver.settled(&back).await;
+    let mut wish = back.clone();
+    internet_facing(&mut wish);
+    driver.policy.replacement = Replacement::CreateBeforeDestroy;
+    driver.pass(Some(&desired(&wish)), Depth::Full).await;
+    // The wish goes back, and the new one may only go with consent.
+    driver.policy.replacement = Replacement::OnConsent;
+    back.target_groups.get_mut(&role(80)).unwrap().targets.insert(pod(&aws, 9, 8080));
+    driver.pass(Some(&desired(&back)), Depth::Full).await;
+    let snapshot = aws.snapshot();
+    let internal =
+        snapshot.load_balancers.values().find(|found| found.load_balancer.scheme == Scheme::Internal);
+    let forward = &internal.unwrap().listeners[&80].listener.forward[0];
+    assert_eq!(snapshot.target_groups[&forward.target_group].targets.len(), 4);
+    assert_eq!(snapshot.load_balancers.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn protection_in_the_middle_of_a_replacement_hinders_no_traffic() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let mut wish = nlb(&aws, &[80]);
+    driver.settled(&wish).await;
+    let arn = aws.snapshot().load_balancers.keys().next().unwrap().clone();
+    internet_facing(&mut wish);
+    driver.policy.replacement = Replacement::CreateBeforeDestroy;
+    driver.pass(Some(&desired(&wish)), Depth::Full).await;
+    let attributes = [("deletion_protection.enabled".to_owned(), "true".to_owned())].into();
+    aws.as_other(ModifyLoadBalancerAttributes { arn, attributes }).unwrap();
+    wish.target_groups.get_mut(&role(80)).unwrap().targets.insert(pod(&aws, 9, 8080));
+    driver.settled(&wish).await;
+    let snapshot = aws.snapshot();
+    assert_eq!(snapshot.load_balancers.len(), 2);
+    assert!(snapshot.target_groups.values().all(|group| group.targets.len() == 4));
 }

@@ -9,7 +9,7 @@ use daymark_aws::api::{
 use daymark_aws::cloud::AwsCloud;
 use daymark_aws::model::{
     Backend, Desired, ForwardWish, ListenerWish, Nlb, NlbPolicy, NodeAccess, NodeAccessState, Security,
-    SubnetWish, TargetGroupWish,
+    SubnetWish, Surplus, TargetGroupWish,
 };
 use daymark_aws::naming::Owner;
 use daymark_aws_fake::Aws;
@@ -107,6 +107,7 @@ pub fn node_access(aws: &Aws) -> NodeAccess {
         vpc: aws.account().vpc.clone(),
         node_groups: Vec::new(),
         ranges: BTreeSet::new(),
+        surplus: Surplus::Revoke,
         tags: BTreeMap::new(),
     }
 }
@@ -185,15 +186,9 @@ impl Driver {
         for _ in 0..200 {
             let report = self.pass(desired, Depth::Full).await;
             let after = match &report.end {
-                End::Converged => match report.again {
-                    None => return report,
-                    Some(after) => after,
-                },
+                End::Converged | End::Held if report.done == 0 => return report,
+                End::Converged | End::Held => report.again.unwrap_or_default(),
                 End::Waiting(wait) => wait.after,
-                End::Held => match report.again {
-                    None => return report,
-                    Some(after) => after,
-                },
                 End::Shown | End::Gone | End::Failed(_) | End::Unsaved(_) => return report,
             };
             last = Some(report);

@@ -40,7 +40,7 @@ async fn beyond_the_quota_a_part_is_served_and_the_rest_told_of() {
     wish.target_groups.get_mut(&role(80)).unwrap().targets = (21..=29).map(|n| pod(&aws, n, 8080)).collect();
     let mut report = driver.pass(Some(&desired(&wish)), Depth::Targets).await;
     for _ in 0..60 {
-        if report.end == End::Converged && report.again.is_none() {
+        if report.end == End::Converged && report.done == 0 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
@@ -61,4 +61,22 @@ async fn addresses_outside_the_vpc_are_in_all_zones_and_a_bad_one_hinders_no_oth
     wish.target_groups.get_mut(&role(80)).unwrap().targets.remove(&outside("192.168.7.7"));
     driver.settled(&wish).await;
     assert!(!registered(&aws, 80).contains("192.168.7.7"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_may_change_targets_still_follow() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let mut wish = nlb(&aws, &[80]);
+    driver.settled(&wish).await;
+    driver.policy.mode = daymark_model::aws::CloudMode::Observe;
+    wish.target_groups.get_mut(&role(80)).unwrap().targets.insert(pod(&aws, 9, 8080));
+    wish.listeners.insert(81, crate::support::listener_wish(81));
+    wish.target_groups.insert(role(81), crate::support::group_wish(81, [pod(&aws, 9, 8081)]));
+    for _ in 0..2 {
+        let report = driver.pass(Some(&desired(&wish)), Depth::Full).await;
+        assert_eq!(report.end, End::Shown);
+        assert_eq!(registered(&aws, 80).len(), 4);
+    }
+    assert_eq!(aws.snapshot().target_groups.len(), 1);
 }

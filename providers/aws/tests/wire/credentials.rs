@@ -64,6 +64,19 @@ async fn without_credentials_the_first_call_says_so() {
     assert!(outcome.starts_with(ApiError::CREDENTIALS), "{outcome}");
 }
 
+/// A metadata service that is filtered away, as it is for pods behind a hop limit of 1.
+#[tokio::test]
+async fn a_silent_metadata_service_is_given_up() {
+    let silent = Server::that_answers([const { Answer::Silence }; 16]).await;
+    let metadata =
+        [("AWS_EC2_METADATA_DISABLED", "false"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &silent.url)];
+    let region = [metadata.as_slice(), &[("AWS_REGION", "eu-central-1")]].concat();
+    let (without, with) = tokio::join!(outcome(&metadata), outcome(&region));
+    assert!(silent.sent().len() >= 2, "both ask it");
+    assert_eq!(without, "no region");
+    assert!(with.starts_with(ApiError::CREDENTIALS), "{with}");
+}
+
 #[tokio::test]
 async fn the_environment_is_enough() {
     let server = Server::that_answers([limits()]).await;

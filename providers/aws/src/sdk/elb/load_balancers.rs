@@ -7,7 +7,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
     MinimumLoadBalancerCapacity,
 };
 
-use super::{asked, or_gone, tags};
+use super::{Asked, or_gone, tags};
 use crate::api::{
     ApiError, Call, CreateLoadBalancer, DeleteLoadBalancer, DescribeCapacityReservation,
     DescribeLoadBalancers, IpAddressType, LoadBalancer, LoadBalancerState, ModifyCapacityReservation, Scheme,
@@ -21,7 +21,7 @@ pub(in crate::sdk) async fn describe(
     call: DescribeLoadBalancers,
 ) -> Result<Vec<LoadBalancer>, ApiError> {
     let all = call.which == Which::All;
-    let Some((arns, names, unreadable)) = asked(call.which) else { return Ok(Vec::new()) };
+    let Some(Asked { arns, names, unreadable }) = Asked::of(call.which) else { return Ok(Vec::new()) };
     let request = client.describe_load_balancers().set_load_balancer_arns(arns).set_names(names);
     let found = pages!(DescribeLoadBalancers, request.into_paginator(), load_balancers);
     let found = if all { or_gone(found, "LoadBalancerNotFound", Vec::new())? } else { found? };

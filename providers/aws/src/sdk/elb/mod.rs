@@ -24,12 +24,25 @@ fn plain_tags(list: Option<Vec<Tag>>) -> Tags {
     pairs.filter_map(|(key, value)| Some((key?, value))).collect()
 }
 
-/// The ARNs and the names that a Describe is to name; `None` when nothing is asked for, which AWS takes for everything.
-fn asked(which: Which) -> Option<(Option<Vec<String>>, Option<Vec<String>>, Unreadable)> {
-    match which {
-        Which::Arns(arns) => (!arns.is_empty()).then_some((Some(arns), None, Unreadable::Fails)),
-        Which::Names(names) => (!names.is_empty()).then_some((None, Some(names), Unreadable::Fails)),
-        Which::All => Some((None, None, Unreadable::IsSkipped)),
+/// What a Describe is to name.
+struct Asked {
+    arns: Option<Vec<String>>,
+    names: Option<Vec<String>>,
+    unreadable: Unreadable,
+}
+
+impl Asked {
+    /// `None` when nothing is asked for, which AWS takes for everything.
+    fn of(which: Which) -> Option<Self> {
+        let named = |arns: Option<Vec<String>>, names: Option<Vec<String>>| {
+            let any = arns.iter().chain(&names).any(|list| !list.is_empty());
+            any.then_some(Self { arns, names, unreadable: Unreadable::Fails })
+        };
+        match which {
+            Which::Arns(arns) => named(Some(arns), None),
+            Which::Names(names) => named(None, Some(names)),
+            Which::All => Some(Self { arns: None, names: None, unreadable: Unreadable::IsSkipped }),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{self as aws, Matcher, TargetGroupIpAddressTypeEnum};
 use daymark_model::Family;
 
-use super::{asked, or_gone, tags};
+use super::{Asked, or_gone, tags};
 use crate::api::{
     ApiError, Call, CreateTargetGroup, DeleteTargetGroup, DescribeTargetGroups, HealthCheck, HealthProtocol,
     ModifyTargetGroup, NlbProtocol, TargetGroup, TargetType, Which,
@@ -20,7 +20,7 @@ pub(in crate::sdk) async fn describe(
     call: DescribeTargetGroups,
 ) -> Result<Vec<TargetGroup>, ApiError> {
     let all = call.which == Which::All;
-    let Some((arns, names, unreadable)) = asked(call.which) else { return Ok(Vec::new()) };
+    let Some(Asked { arns, names, unreadable }) = Asked::of(call.which) else { return Ok(Vec::new()) };
     let request = client.describe_target_groups().set_target_group_arns(arns).set_names(names);
     let found = pages!(DescribeTargetGroups, request.into_paginator(), target_groups);
     let found = if all { or_gone(found, "TargetGroupNotFound", Vec::new())? } else { found? };

@@ -1,0 +1,94 @@
+//! What cannot be: told with cause and remedy, and nothing else is kept from going on.
+
+use daymark_tests::aws::{Fault, Rule};
+use daymark_tests::{Result, ensure, wait_for};
+
+use crate::stage::{PATIENCE, Stage, service};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_names_cause_and_remedy_and_others_go_on() -> Result<()> {
+    let stage = Stage::set("aws-refusals", "").await?;
+    let [a, b] = [&stage.ground.public[0], &stage.ground.public[1]];
+    let both = format!("{a},{b}");
+    let internet = ("scheme", "internet-facing");
+    let cases: [(&str, Vec<(&str, &str)>, &str, &str); 8] = [
+        ("typo", vec![("subnet", a)], "UnknownAnnotation", "aws-load-balancer-subnets"),
+        ("own-typo", vec![("daymark.dev/grup", "x")], "UnknownAnnotation", "daymark.dev/group"),
+        ("quic", vec![("quic-enabled-ports", "80")], "", "not supported"),
+        (
+            "eips",
+            vec![internet, ("subnets", &both), ("eip-allocations", "eipalloc-1")],
+            "",
+            "eip-allocations",
+        ),
+        ("private", vec![internet, ("private-ipv4-addresses", "10.100.0.9")], "", "private-ipv4-addresses"),
+        ("no-subnet", vec![("subnets", "subnet-00000000000000000")], "", "subnet-00000000000000000"),
+        (
+            "one-zone",
+            vec![("subnets", &format!("{a},{}", stage.ground.private[0]))],
+            "SubnetsInOneZone",
+            "zone",
+        ),
+        ("no-cert", vec![("ssl-ports", "80")], "", "ssl-cert"),
+    ];
+    for (name, annotations, ..) in &cases {
+        stage.lab.apply(&service(name, annotations, "[{port: 80}]")).await?;
+    }
+    stage.lab.apply(&service("fine", &[], "[{port: 80}]")).await?;
+    stage.hostname("fine").await?;
+    for (name, _, reason, part) in &cases {
+        wait_for(format_args!("{name} to be refused"), PATIENCE, async || {
+            let told = stage.provisioned(name).await?;
+            let fits = told.as_ref().is_some_and(|(status, why, message)| {
+                status == "False" && (reason.is_empty() || why == reason) && message.contains(part)
+            });
+            ensure!(fits, "{told:?}, not {reason} with {part}");
+            Ok(())
+        })
+        .await?;
+    }
+    ensure!(stage.balancers().await?.len() == 1, "{:?}", stage.balancers().await?);
+
+    // Corrected, it is served.
+    stage.annotate("typo", "service.beta.kubernetes.io/aws-load-balancer-subnet", None).await?;
+    stage.hostname("typo").await?;
+    for (name, ..) in &cases {
+        stage.delete(name).await?;
+    }
+    stage.delete("fine").await?;
+    stage.nothing_left().await?;
+    stage.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_right_is_named_and_not_asked_for_again_and_again() -> Result<()> {
+    let stage = Stage::set("aws-rights", "").await?;
+    stage.proxy.inject(Rule::on("CreateTargetGroup", Fault::ACCESS_DENIED));
+    stage.lab.apply(&service("web", &[], "[{port: 80}]")).await?;
+    let message = stage.told("web", "False", "PermissionDenied").await?;
+    ensure!(message.contains("elasticloadbalancing:CreateTargetGroup"), "{message}");
+    let before = stage.proxy.count("CreateTargetGroup");
+    ensure!(before <= 2, "{before} calls");
+    let object = stage.objects().await?["default/web"].clone();
+    assert_eq!(object["status"]["lastError"]["action"], "elasticloadbalancing:CreateTargetGroup");
+    stage.proxy.heal();
+    // A change of the Service is tried at once.
+    stage.annotate("web", "example.com/touched", Some("yes")).await?;
+    stage.hostname("web").await?;
+
+    stage.proxy.inject(Rule::everywhere(Fault::EXPIRED_TOKEN));
+    stage
+        .annotate(
+            "web",
+            "service.beta.kubernetes.io/aws-load-balancer-attributes",
+            Some("load_balancing.cross_zone.enabled=true"),
+        )
+        .await?;
+    stage.told("web", "False", "CredentialsExpired").await?;
+    stage.proxy.heal();
+    stage.annotate("web", "example.com/touched", Some("again")).await?;
+    stage.hostname("web").await?;
+    stage.delete("web").await?;
+    stage.nothing_left().await?;
+    stage.finish().await
+}
