@@ -30,6 +30,8 @@ pub struct Book {
     pub foreign: BTreeSet<String>,
     /// Attributes as they were before Daymark changed them, by resource and name.
     pub before: BTreeMap<(String, String), Option<String>>,
+    /// Quotas leave no room for two at a time.
+    pub is_tight: bool,
     pub violations: Vec<String>,
 }
 

@@ -255,6 +255,7 @@ impl Shop {
             vpc: self.profile.vpc_id.clone(),
             node_groups: self.profile.node_security_groups.clone(),
             ranges,
+            surplus: daymark_aws::model::Surplus::Revoke,
             tags: self.profile.tags.clone(),
         };
         Ok(Task::Serve(uid, Box::new(Desired::NodeAccess(access))))

@@ -167,6 +167,8 @@ impl Step {
                     _ => Quotas::default(),
                 };
                 controller.note(format!("quotas: {quotas:?}"));
+                // Quotas are known for an hour.
+                controller.shared.book().is_tight = true;
                 controller.aws.set_quotas(quotas);
             }
             Lag => {
@@ -485,6 +487,7 @@ pub fn heal(controller: &mut Controller) {
         }
     }
     controller.shared.book().conflicts = 0;
+    controller.shared.book().is_tight = false;
     controller.shop.mode = CloudMode::Apply;
     controller.shop.profile.drift = Drift::Repair;
     // What is protected by its Service's own wish is not replaced.

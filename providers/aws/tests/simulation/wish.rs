@@ -54,7 +54,7 @@ pub const ATTRIBUTES: [&str; 5] = [
 const GROUP_ATTRIBUTES: [&str; 4] = [
     "",
     "deregistration_delay.timeout_seconds=30",
-    "deregistration_delay.timeout_seconds=60,stickiness.enabled=true,stickiness.type=source_ip",
+    "deregistration_delay.timeout_seconds=60,target_health_state.unhealthy.connection_termination.enabled=false",
     "proxy_protocol_v2.enabled=true",
 ];
 const RANGES: [&[&str]; 3] = [&[], &["10.0.0.0/8"], &["10.0.0.0/8", "192.168.7.0/24"]];
