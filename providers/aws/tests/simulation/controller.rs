@@ -248,13 +248,13 @@ impl Controller {
 
     /// Works until it is quiet.
     pub async fn settle(&mut self) -> Result<(), String> {
-        let until = Instant::now() + Duration::from_secs(6 * 3600);
+        let until = Instant::now() + Duration::from_secs(3 * 3600);
         let before = self.passes;
         while !self.is_quiet() {
             self.consent_to_all();
             self.turn(Instant::now() + Duration::from_secs(5)).await?;
             if Instant::now() > until {
-                return Err("it is not quiet after six hours".to_owned());
+                return Err("it is not quiet after three hours".to_owned());
             }
             if self.passes > before + 4000 {
                 return Err("it is not quiet after 4000 passes".to_owned());

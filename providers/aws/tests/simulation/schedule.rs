@@ -237,13 +237,15 @@ fn any_schedule_ends_well() {
     let keeps_on = number("DAYMARK_CLOUD_SURVEY").is_some();
     let (mut failed, mut passes) = (Vec::new(), 0);
     for seed in seeds {
-        if std::env::var("DAYMARK_CLOUD_TRACE").is_ok() { eprintln!("begin {seed}"); }
         let steps = schedule(&mut Dice::new(seed));
         match run(seed, &steps) {
             Ok(more) => passes += more,
             Err(failure) if keeps_on => {
                 let short: String = failure.why.chars().take(300).collect();
                 println!("seed {seed}: {}", short.replace('\n', " "));
+                if number("DAYMARK_CLOUD_SEED").is_some() {
+                    println!("{}", failure.story);
+                }
                 failed.push(seed);
             }
             Err(failure) => {

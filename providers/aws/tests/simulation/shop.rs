@@ -72,7 +72,7 @@ impl Shop {
             zone: account.zones.first().cloned().unwrap_or_default(),
             excluded: false,
         };
-        let nodes = account.instances.iter().enumerate();
+        let nodes = account.instances.iter().take(2).enumerate();
         Self {
             account: account.clone(),
             profile: AwsProfile::new("test", &account.vpc),
@@ -136,7 +136,7 @@ impl Shop {
         for (name, entry) in &self.services {
             let view = self.view(name, entry);
             let pod = |(number, ready): (&u16, &bool)| {
-                let zone = u8::try_from(number % 3).unwrap_or(0);
+                let zone = u8::try_from(number % 2).unwrap_or(0);
                 let ports = entry.back.ports.iter().map(|(protocol, port)| {
                     (port_name(*protocol, *port), 8000 + port % 100)
                 });

@@ -302,7 +302,7 @@ fn nodes(controller: &mut Controller, dice: &mut Dice) {
     let names: Vec<String> = controller.shop.nodes.keys().cloned().collect();
     match dice.below(3) {
         0 => {
-            let zone = dice.below(3);
+            let zone = dice.below(2);
             let Some(instance) = controller.aws.add_instance(zone) else { return };
             let zone = controller.shop.account.zones.get(zone).cloned().unwrap_or_default();
             controller.note(format!("node {instance} comes"));
