@@ -243,10 +243,7 @@ impl Planner<'_> {
         }
         self.security_of(key, found);
         self.families(key, found);
-        // The subnets that are wished are those of its successor, where it is to have one.
-        if self.causes(key).is_empty() {
-            self.zones(key, found)?;
-        }
+        self.zones(key, found)?;
         self.attributes_of(key, found);
         self.capacity(key, found);
         self.tags(key, &found.tags);

@@ -8,6 +8,7 @@
 //! | `step`, `dice` | what may happen |
 //! | `check` | whether the account is as wished |
 //! | `schedule` | any of it, in any order |
+//! | `scenarios` | some of it, in one order |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
@@ -16,6 +17,7 @@ mod check;
 mod controller;
 mod dice;
 mod life;
+mod scenarios;
 mod schedule;
 mod shop;
 mod spy;

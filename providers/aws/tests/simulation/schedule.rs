@@ -40,7 +40,12 @@ impl Beginning {
             description: "ssh".to_owned(),
         };
         aws.as_other(rule).map_err(text)?;
-        let snapshot = aws.snapshot();
+        Ok(Self::of_what_is_there(controller))
+    }
+
+    /// The account as it is: all of it is somebody else's.
+    pub fn of_what_is_there(controller: &Controller) -> Self {
+        let snapshot = controller.aws.snapshot();
         let mut book = controller.shared.book();
         book.foreign.extend(snapshot.load_balancers.keys().cloned());
         book.foreign.extend(snapshot.target_groups.keys().cloned());
@@ -50,7 +55,7 @@ impl Beginning {
         let rules = snapshot.security_groups.values().flat_map(|found| &found.rules);
         book.foreign.extend(rules.map(|rule| rule.id.clone()));
         drop(book);
-        Ok(Self { snapshot })
+        Self { snapshot }
     }
 
     /// Whether what others have is as it was.

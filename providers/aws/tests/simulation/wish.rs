@@ -174,7 +174,10 @@ impl Back {
                     (Protocol::Udp, base + 2),
                     (Protocol::Tcp, base + 3),
                 ];
-                let port = *dice.pick(&ports).unwrap_or(&(Protocol::Tcp, base));
+                let mut port = *dice.pick(&ports).unwrap_or(&(Protocol::Tcp, base));
+                if base == 1100 {
+                    port.0 = Protocol::Tcp;
+                }
                 if self.ports.contains(&port) {
                     self.ports.retain(|other| *other != port);
                 } else {
