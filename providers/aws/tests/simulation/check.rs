@@ -8,8 +8,8 @@ use daymark_aws::naming::{kind, tag};
 use daymark_aws::subnets::{Purpose, mappings};
 use daymark_aws_fake::Snapshot;
 use daymark_aws_fake::inspect::{ListenerState, LoadBalancerState, TargetGroupState};
-use daymark_model::aws::SubnetPolicy;
 use daymark_model::Inventory;
+use daymark_model::aws::SubnetPolicy;
 
 use crate::book::Book;
 use crate::controller::Controller;
@@ -334,4 +334,3 @@ impl Check<'_> {
         self.same("node access: rules", &is, &wished);
     }
 }
-

@@ -166,8 +166,7 @@ impl Controller {
             self.passes += 1;
             self.running.spawn(async move {
                 let desired: Option<&Desired> = desired.as_ref();
-                let report =
-                    pass::run(&*cloud, &mut shelf, desired, inventory, depth, &policy, now).await;
+                let report = pass::run(&*cloud, &mut shelf, desired, inventory, depth, &policy, now).await;
                 Ended { key, depth, removes, report }
             });
         }
@@ -221,10 +220,9 @@ impl Controller {
         let soon = self.queue.next_deadline().is_some_and(|at| at < self.now() + Duration::from_secs(400));
         let settled = |key: &String| match self.shop.task(key, &book) {
             Ok(Task::Nothing) => true,
-            Ok(Task::Serve(..)) => self
-                .last
-                .get(key)
-                .is_some_and(|report| report.done == 0 && report.end == End::Converged),
+            Ok(Task::Serve(..)) => {
+                self.last.get(key).is_some_and(|report| report.done == 0 && report.end == End::Converged)
+            }
             Ok(Task::Remove) | Err(_) => false,
         };
         !soon && self.shop.subjects(&book).iter().all(settled)

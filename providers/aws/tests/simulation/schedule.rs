@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use daymark_aws::api::{AuthorizeSecurityGroupIngress, CreateSecurityGroup, Ingress, Peer, RuleProtocol, Tags};
+use daymark_aws::api::{
+    AuthorizeSecurityGroupIngress, CreateSecurityGroup, Ingress, Peer, RuleProtocol, Tags,
+};
 use daymark_aws_fake::{Aws, Snapshot, Timing};
 
 use crate::check::{forgotten, wishes};
@@ -183,7 +185,8 @@ fn story(controller: &Controller) -> String {
     for (key, report) in &controller.last {
         let _ = writeln!(text, "--- {key}: {:?}, done {}, again {:?}", report.end, report.done, report.again);
         for step in &report.plan.steps {
-            let _ = writeln!(text, "    {}{} ({})", if step.held { "held: " } else { "" }, step.what, step.why);
+            let _ =
+                writeln!(text, "    {}{} ({})", if step.held { "held: " } else { "" }, step.what, step.why);
         }
         report.remarks.iter().for_each(|remark| {
             let _ = writeln!(text, "    remark: {}", remark.message);

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use daymark_aws::model::{
-    Built, Desired, NodeAccess, NodeAccessState, PortRange, Subject, build, joined,
-};
+use daymark_aws::model::{Built, Desired, NodeAccess, NodeAccessState, PortRange, Subject, build, joined};
 use daymark_aws::naming::Owner;
 use daymark_aws::plan::node_access::backend_key;
 use daymark_aws_fake::Account;
@@ -137,9 +135,11 @@ impl Shop {
             let view = self.view(name, entry);
             let pod = |(number, ready): (&u16, &bool)| {
                 let zone = u8::try_from(number % 2).unwrap_or(0);
-                let ports = entry.back.ports.iter().map(|(protocol, port)| {
-                    (port_name(*protocol, *port), 8000 + port % 100)
-                });
+                let ports = entry
+                    .back
+                    .ports
+                    .iter()
+                    .map(|(protocol, port)| (port_name(*protocol, *port), 8000 + port % 100));
                 EndpointView {
                     address: self
                         .account

@@ -135,9 +135,7 @@ impl Spy {
         let ask = DescribeLoadBalancers { which: Which::Arns(vec![call.arn.clone()]) };
         let found = self.aws.as_other(ask).unwrap_or_default();
         let stays = |zone: &daymark_aws::api::Zone| {
-            call.subnets
-                .iter()
-                .any(|to| to.subnet == zone.subnet && to.allocation == zone.address.allocation)
+            call.subnets.iter().any(|to| to.subnet == zone.subnet && to.allocation == zone.address.allocation)
         };
         found.iter().flat_map(|one| &one.zones).any(|zone| !stays(zone))
     }

@@ -398,7 +398,8 @@ fn foreign(controller: &mut Controller, dice: &mut Dice) {
             let _ = aws.as_other(DeleteListener { arn: listener.listener.arn.clone() });
         }
         2 | 3 => {
-            let Some(to) = dice.pick(&listeners).and_then(|listener| listener.listener.forward.first()) else {
+            let Some(to) = dice.pick(&listeners).and_then(|listener| listener.listener.forward.first())
+            else {
                 return;
             };
             let Some(pool) = snapshot.target_groups.get(&to.target_group) else { return };
@@ -408,8 +409,7 @@ fn foreign(controller: &mut Controller, dice: &mut Dice) {
             let _ = aws.as_other(DeregisterTargets { arn: to.target_group.clone(), targets });
         }
         4 => {
-            let Some(group) =
-                found.load_balancer.security_groups.first().filter(|id| is_ours(id)).cloned()
+            let Some(group) = found.load_balancer.security_groups.first().filter(|id| is_ours(id)).cloned()
             else {
                 return;
             };
@@ -503,7 +503,8 @@ pub fn heal(controller: &mut Controller) {
     // What nobody wants any longer is protected until somebody lets go of it.
     let off = [("deletion_protection.enabled".to_owned(), "false".to_owned())];
     for arn in aws.snapshot().load_balancers.keys() {
-        let _ = aws.as_other(ModifyLoadBalancerAttributes { arn: arn.clone(), attributes: off.clone().into() });
+        let _ =
+            aws.as_other(ModifyLoadBalancerAttributes { arn: arn.clone(), attributes: off.clone().into() });
     }
     controller.note("all is well again");
     controller.restart();

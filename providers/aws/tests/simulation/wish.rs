@@ -153,14 +153,7 @@ impl Front {
 impl Back {
     /// One TCP port; `base` keeps the ports of Services apart.
     pub fn plain(base: u16) -> Self {
-        Self {
-            ports: vec![(Protocol::Tcp, base)],
-            pods: true,
-            tls: 0,
-            health: 0,
-            attributes: 0,
-            idle: None,
-        }
+        Self { ports: vec![(Protocol::Tcp, base)], pods: true, tls: 0, health: 0, attributes: 0, idle: None }
     }
 
     /// Changes one of them.
