@@ -97,7 +97,12 @@ impl Check<'_> {
 
     fn nlb(&mut self, controller: &Controller, nlb: &Nlb, inventory: &Inventory, book: &Book) {
         let owner = format!("{} ({})", nlb.owner.name, nlb.owner.uid);
-        let own = |tags: &Tags| tags.get(tag::UID).is_some_and(|uid| *uid == nlb.owner.uid);
+        let object = format!("{}/{}", nlb.owner.namespace, nlb.owner.name);
+        // A group has the UID of its first member, which may have left it.
+        let own = |tags: &Tags| {
+            tags.get(tag::UID).is_some_and(|uid| *uid == nlb.owner.uid)
+                && tags.get(tag::OWNER).is_some_and(|owner| *owner == object)
+        };
         let found: Vec<&LoadBalancerState> =
             self.snapshot.load_balancers.values().filter(|found| own(&found.tags)).collect();
         let [found] = found.as_slice() else {
