@@ -242,7 +242,9 @@ impl Check<'_> {
             &listener.certificate.as_ref(),
             &wish.tls.as_ref().map(|tls| &tls.certificate),
         );
-        let more: BTreeSet<&String> = found.certificates.iter().collect();
+        // That the default one is among them too does no harm.
+        let default = listener.certificate.as_ref();
+        let more: BTreeSet<&String> = found.certificates.iter().filter(|arn| Some(*arn) != default).collect();
         if let Some(tls) = &wish.tls {
             self.same(&format!("{what}: further certificates"), &more, &tls.more.iter().collect());
         }
