@@ -64,7 +64,7 @@ impl Book {
         let by_policy = object.policy.replacement == Replacement::CreateBeforeDestroy;
         let consented = object.policy.consent.is_some();
         for change in new {
-            if !consented && !(by_policy && change.starts_with("replace ")) {
+            if !(consented || by_policy && change.starts_with("replace ")) {
                 self.violation(format!("{key}: nobody agreed to {change:?}"));
             }
         }
