@@ -91,6 +91,16 @@ impl Answer {
         self.all(element).into_iter().next().with_context(|| format!("no {element} in {}", self.0))
     }
 
+    /// The answer without the first element of that name.
+    pub fn without(&self, element: &str) -> Self {
+        let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+        let cut = self.0.split_once(&open).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(&close)?;
+            Some(before.to_owned() + after)
+        });
+        Self(cut.unwrap_or_else(|| self.0.clone()))
+    }
+
     /// The items of the first list of that name, each as an answer of its own.
     pub fn items(&self, list: &str) -> Vec<Self> {
         let Some((_, mut rest)) = self.0.split_once(&format!("<{list}>")) else { return Vec::new() };

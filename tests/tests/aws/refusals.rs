@@ -24,12 +24,7 @@ async fn every_refusal_names_cause_and_remedy_and_others_go_on() -> Result<()> {
         ),
         ("private", vec![internet, ("private-ipv4-addresses", "10.100.0.9")], "", "private-ipv4-addresses"),
         ("no-subnet", vec![("subnets", "subnet-00000000000000000")], "", "subnet-00000000000000000"),
-        (
-            "one-zone",
-            vec![("subnets", &one_zone)],
-            "SubnetsInOneZone",
-            "zone",
-        ),
+        ("one-zone", vec![("subnets", &one_zone)], "SubnetsInOneZone", "zone"),
         ("no-cert", vec![("ssl-ports", "80")], "", "ssl-cert"),
     ];
     for (name, annotations, ..) in &cases {

@@ -124,9 +124,14 @@ spec:
                 &[("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", &self.ground.vpc)],
             )
             .await?;
-        let found = answer.all("groupName").into_iter().zip(answer.all("groupId"));
+        let mut found = Vec::new();
+        for group in answer.items("securityGroupInfo") {
+            // The groups inside its rules have ids too, and come before its own.
+            let own = group.without("ipPermissions").without("ipPermissionsEgress");
+            found.push((own.first("groupName")?, own.first("groupId")?));
+        }
         let before = ["default".to_owned(), format!("{CLUSTER}-nodes")];
-        Ok(found.filter(|(name, _)| !before.contains(name)).collect())
+        Ok(found.into_iter().filter(|(name, _)| !before.contains(name)).collect())
     }
 
     /// What the rules of a security group let in: protocol, ports, and CIDR or group.

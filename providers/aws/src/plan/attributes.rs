@@ -48,9 +48,8 @@ pub fn settle(
         }
         change.records.forget.push(name.clone());
         let before = before.as_deref().or_else(|| default_of(kind, group, key));
-        if let Some(before) = before
-            && current(key) != Some(before)
-        {
+        // Whatever was found: AWS may not show yet what was set.
+        if let Some(before) = before {
             change.set.insert(key.to_owned(), before.to_owned());
         }
     }

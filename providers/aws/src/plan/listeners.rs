@@ -10,7 +10,7 @@ use super::attributes::settle;
 use super::operation::{AwsOperation, BackendRef, ForwardRef, ListenerChange, NewListener, Records, say};
 use super::replacement::healthy_count;
 use super::target_groups::Chosen;
-use super::{Planner, SOON};
+use super::{Planner, SETTLES_WITHIN, SOON};
 use crate::api::{Forward, Listener};
 use crate::model::{Backend, ListenerWish};
 use crate::naming::{kind, record};
@@ -292,9 +292,24 @@ impl Planner<'_> {
             if self.nlb.listeners.contains_key(&port) {
                 continue;
             }
-            let ours = entries.iter().find(|entry| entry.id.as_deref() == Some(found.listener.arn.as_str()));
-            match ours {
+            let arn = found.listener.arn.as_str();
+            // One whose making was not noted is known by its port, and by its tags.
+            let lost = |entry: &&Resource| {
+                entry.id.is_none() && entry.key.role == port.to_string() && self.nlb.owner.owns(&found.tags)
+            };
+            let known = |entry: &&Resource| entry.id.as_deref() == Some(arn);
+            match entries.iter().find(|entry| known(entry) || lost(entry)) {
                 Some(entry) => {
+                    if entry.id.is_none() {
+                        let operation = AwsOperation::Adopt {
+                            key: entry.key.clone(),
+                            name: String::new(),
+                            id: arn.to_owned(),
+                            ownership: Ownership::Owned,
+                            facts: Default::default(),
+                        };
+                        self.step(StepClass::Change, operation, "it was made, and that was not noted");
+                    }
                     let operation = AwsOperation::DeleteListener { key: entry.key.clone() };
                     self.late_step(StepClass::Delete, operation, "the port is not wished any longer");
                 }
@@ -314,6 +329,17 @@ impl Planner<'_> {
             let wished = self.nlb.listeners.keys().any(|port| port.to_string() == entry.key.role);
             let exists =
                 found.listeners.iter().any(|found| entry.id.as_deref() == Some(found.listener.arn.as_str()));
+            let lost = found
+                .listeners
+                .iter()
+                .any(|found| entry.id.is_none() && found.listener.port.to_string() == entry.key.role);
+            if lost && !wished {
+                if self.now.since(entry.since) < SETTLES_WITHIN {
+                    let text = format!("{} may just have been made", say(&entry.key));
+                    self.plan.wait("WaitingForVisibility", text, SOON);
+                }
+                continue;
+            }
             if !wished && !exists && !self.actual.unseen.contains(&entry.key) {
                 let operation = AwsOperation::Strike { key: entry.key };
                 self.late_step(StepClass::Delete, operation, "it does not exist");

@@ -199,6 +199,9 @@ impl<'a> Planner<'a> {
         let wish = self.tags_of(&key.role);
         if let Some(operation) = tags::mend(key, &wish, found, &self.inventory, self.now) {
             self.late_step(StepClass::Cosmetic, operation, "tags differ");
+        } else if self.held.is_none() && wish.iter().any(|(name, value)| found.get(name) != Some(value)) {
+            let text = format!("AWS does not show the tags of {} yet", operation::say(key));
+            self.plan.wait("WaitingForVisibility", text, SETTLES_WITHIN);
         }
     }
 

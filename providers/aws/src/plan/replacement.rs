@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use daymark_model::aws::SubnetPolicy;
 use daymark_model::{Ownership, Phase, Resource, ResourceKey};
 use daymark_providers::StepClass;
 use daymark_providers::plan::Manner;
@@ -45,7 +46,22 @@ pub fn causes(nlb: &Nlb, entry: &Resource, found: &FoundLoadBalancer) -> Vec<Str
         }
         (true, false) | (false, true) => {}
     }
+    // AWS wants an Elastic IP in every subnet or in none, and zones change one by one.
+    match (!nlb.subnets.allocations.is_empty(), has_allocations(entry, found)) {
+        (true, false) => causes.push("it was made without Elastic IPs, and cannot get them".to_owned()),
+        (false, true) if !nlb.subnets.named.is_empty() || nlb.policy.subnets == SubnetPolicy::Exact => {
+            causes.push("it was made with Elastic IPs, and cannot be without".to_owned());
+        }
+        (true, true) | (false, _) => {}
+    }
     causes
+}
+
+/// Whether a load balancer has Elastic IPs, as AWS tells it or as they were asked for.
+pub(super) fn has_allocations(entry: &Resource, found: &FoundLoadBalancer) -> bool {
+    let statics = entry.facts.iter().filter(|(name, _)| name.starts_with(fact::STATIC_PREFIX));
+    found.load_balancer.zones.iter().any(|zone| zone.address.allocation.is_some())
+        || statics.into_iter().any(|(_, value)| value.starts_with("eipalloc-"))
 }
 
 fn wants_groups(security: &Security) -> bool {

@@ -66,23 +66,29 @@ pub(super) fn mend(
     if set.is_empty() && remove.is_empty() {
         return None;
     }
-    if records.forget.is_empty() && may_settle(resource, &set, &records, now) {
+    if records.forget.is_empty() && may_settle(resource, found, &set, &records, now) {
         return None;
     }
     Some(AwsOperation::SetTags { key: key.clone(), tags: set, remove, records })
 }
 
 /// Whether tags that differ may only not be visible yet: those of what was just made, and those that were just changed.
-fn may_settle(resource: Option<&Resource>, set: &Tags, records: &Records, now: Timestamp) -> bool {
+fn may_settle(
+    resource: Option<&Resource>,
+    found: &Tags,
+    set: &Tags,
+    records: &Records,
+    now: Timestamp,
+) -> bool {
     let Some(resource) = resource else { return false };
     let noted = resource.facts.get(fact::TAGS_SET);
     let at = noted.and_then(|noted| noted.split_once(' ')?.0.parse().ok()).map(Timestamp);
     // What was just put back must not be taken for what was there before.
     let stale =
         records.before.values().any(Option::is_some) && at.is_some_and(|at| now.since(at) < SETTLES_WITHIN);
-    now.since(resource.since) < SETTLES_WITHIN
-        || stale
-        || noted.is_some_and(|noted| is_settling(noted, set, now))
+    // All tags of what was just made become visible together.
+    let unseen = now.since(resource.since) < SETTLES_WITHIN && !found.contains_key(tag::UID);
+    unseen || stale || noted.is_some_and(|noted| is_settling(noted, set, now))
 }
 
 fn record_name(key: &str) -> String {

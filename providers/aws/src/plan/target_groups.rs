@@ -176,14 +176,24 @@ impl Planner<'_> {
             }
             match self.actual.target_groups.get(&entry.key) {
                 Some(found) => {
-                    let used = found.group.as_ref().is_some_and(|group| !group.load_balancers.is_empty());
-                    if !used {
-                        self.drain(&entry, found);
+                    let used_by = found.group.iter().flat_map(|group| &group.load_balancers).next();
+                    match used_by {
+                        None => self.drain(&entry, found),
+                        Some(arn) if !self.stands(arn) => {
+                            // AWS says so for a while after the load balancer is gone.
+                            let text = format!("{} is still in use by what is gone", say(&entry.key));
+                            self.plan.wait("WaitingForListeners", text, SOON);
+                        }
+                        Some(_) => {}
                     }
                 }
                 None => self.strike(&entry),
             }
         }
+    }
+
+    fn stands(&self, arn: &str) -> bool {
+        self.actual.load_balancers.values().any(|found| found.load_balancer.arn == arn)
     }
 
     fn drain(&mut self, entry: &Resource, found: &FoundTargetGroup) {

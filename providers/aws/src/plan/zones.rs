@@ -10,6 +10,7 @@ use daymark_providers::{CloudError, StepClass};
 
 use super::Planner;
 use super::operation::{AwsOperation, Records};
+use super::replacement::{causes, has_allocations};
 use crate::api::{IpAddressType, Scheme, SubnetMapping, Zone};
 use crate::naming::{fact, record};
 use crate::observe::FoundLoadBalancer;
@@ -83,7 +84,7 @@ impl Planner<'_> {
         let entry = self.entry(key);
         let mut current: Vec<SubnetMapping> =
             load_balancer.zones.iter().map(|zone| mapping_of(zone, entry, load_balancer.scheme)).collect();
-        let Some(wanted) = self.wanted(load_balancer.scheme)? else {
+        let Some(wanted) = self.wanted(key, found)? else {
             self.source_nat(key, found, &current);
             return Ok(());
         };
@@ -133,7 +134,18 @@ impl Planner<'_> {
     }
 
     /// What the subnets of an existing load balancer are to be; `None` = as they are.
-    fn wanted(&self, scheme: Scheme) -> Result<Option<Vec<SubnetMapping>>, CloudError> {
+    fn wanted(
+        &self,
+        key: &ResourceKey,
+        found: &FoundLoadBalancer,
+    ) -> Result<Option<Vec<SubnetMapping>>, CloudError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        // The subnets that are wished are those of its successor, where it is to have one; and no zone can be added to
+        // one with Elastic IPs where none is named for it.
+        let lacks_addresses = self.nlb.subnets.allocations.is_empty() && has_allocations(entry, found);
+        if lacks_addresses || !causes(self.nlb, entry, found).is_empty() {
+            return Ok(None);
+        }
         let follows = match self.nlb.policy.subnets {
             SubnetPolicy::Sticky => !self.nlb.subnets.named.is_empty(),
             SubnetPolicy::AddOnly | SubnetPolicy::Exact => true,
@@ -141,7 +153,7 @@ impl Planner<'_> {
         if !follows || self.actual.subnets.is_empty() {
             return Ok(None);
         }
-        self.new_mappings(scheme).map(Some)
+        self.new_mappings(found.load_balancer.scheme).map(Some)
     }
 
     fn changed_zones(
