@@ -14,7 +14,7 @@ use daymark_kube::slim::Meta;
 use daymark_kube::views::cloud::subject;
 use daymark_kube::views::cloud::{CloudService, CloudSlice, merged};
 use daymark_kube::{Key, Update};
-use daymark_model::aws::{Deletion, Replacement};
+use daymark_model::aws::{CloudMode, Deletion, Replacement};
 use daymark_model::{AwsProfile, LoadBalancerProfile, ProfileName, ProfileTarget, ServiceKey};
 use daymark_providers::cloud::Depth;
 use daymark_providers::error::CloudError;
@@ -547,7 +547,14 @@ impl Index {
             group: subject::group_of(&key.name).map(str::to_owned),
             members: members.iter().map(|member| member.view.key.name.as_str().to_owned()).collect(),
         };
-        build(&profile.aws, &subject, &self.world(&key.namespace), self.way_state(&profile.name))
+        let way = match self.way_state(&profile.name) {
+            // A plan that is only shown waits for nothing.
+            NodeAccessState::Awaited if self.policy(Some(profile), members).mode != CloudMode::Apply => {
+                NodeAccessState::Group("the group that nodes let in".to_owned())
+            }
+            way => way,
+        };
+        build(&profile.aws, &subject, &self.world(&key.namespace), way)
     }
 
     fn world(&self, namespace: &str) -> World {
@@ -574,6 +581,17 @@ impl Index {
             replacement: profile.map_or(Replacement::default(), |profile| profile.aws.replacement),
             consent: options.into_iter().find_map(|options| options.allow_replacement),
         }
+    }
+
+    /// What may be done for the way to the nodes: a Service that is to be served needs it, whatever the profile says.
+    fn way_policy(&self, profile: &Served) -> Policy {
+        let mut policy = self.policy(Some(profile), &[]);
+        let of_profile = |s: &&CloudService| self.profile_of(s).is_some_and(|of| of.name == profile.name);
+        let mut served = self.services.values().filter(of_profile);
+        if served.any(|service| self.policy(Some(profile), &[service]).mode == CloudMode::Apply) {
+            policy.mode = CloudMode::Apply;
+        }
+        policy
     }
 
     /// The state of the way to the nodes of a profile.
@@ -622,7 +640,7 @@ impl Index {
             tags: served.aws.tags.clone(),
         };
         Task::Serve(Box::new(Serve {
-            policy: self.policy(Some(&served), &[]),
+            policy: self.way_policy(&served),
             profile: served,
             object,
             members: Vec::new(),

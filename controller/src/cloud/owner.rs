@@ -31,7 +31,7 @@ use super::feed::Signal;
 use super::index::{Index, Remove, Serve, Task, Touched};
 use super::lbc::{Rival, Watch};
 use super::metrics::CloudMetrics;
-use super::object::Objects;
+use super::object::{CloudObject, Objects};
 use super::orphans::{self, Search};
 use super::turn::{self, Tools, Turn};
 use super::{Surroundings, say};
@@ -88,6 +88,8 @@ pub struct Owner {
     ranges: HashMap<Key, BTreeSet<PortRange>>,
     /// Load balancers that have their turn now: their objects are not written by anybody else of us.
     turning: BTreeSet<Key>,
+    /// What the watch told of the objects of those that have their turn.
+    stashed: BTreeMap<Key, CloudObject>,
     /// Load balancers whose turn comes when the write of their status has ended.
     parked: BTreeMap<Key, Depth>,
     ready: bool,
@@ -116,6 +118,7 @@ impl Owner {
             told: HashMap::new(),
             ranges: HashMap::new(),
             turning: BTreeSet::new(),
+            stashed: BTreeMap::new(),
             parked: BTreeMap::new(),
             ready: false,
         }
@@ -177,6 +180,11 @@ impl Owner {
             }
             Signal::Nodes(update) => self.index.take_nodes(update),
             Signal::Slices(update) => self.index.take_slices(update),
+            // What comes of a turn is told by its end; what others wrote meanwhile is looked at then.
+            Signal::Objects(Update::Apply(key, object)) if self.turning.contains(&key) => {
+                self.stashed.insert(key, object);
+                return;
+            }
             Signal::Objects(update) => self.index.take_objects(update),
             Signal::Profiles(update) => {
                 self.rival_due = Instant::now();
@@ -375,12 +383,12 @@ impl Owner {
     fn ended(&mut self, done: Done) {
         match done {
             Done::Turn(key, turn, depth, Some(task), _) => {
-                self.turning.remove(&key);
-                self.served(key, *turn, depth, &task);
+                self.served(key.clone(), *turn, depth, &task);
+                self.turn_ended(key);
             }
             Done::Turn(key, turn, _, None, task) => {
-                self.turning.remove(&key);
-                self.removed(key, *turn, task.as_deref());
+                self.removed(key.clone(), *turn, task.as_deref());
+                self.turn_ended(key);
             }
             Done::Write(write, result) => {
                 let object = write.object().cloned();
@@ -411,6 +419,14 @@ impl Owner {
                 self.metrics.orphans(&findings);
                 self.search.found(*findings);
             }
+        }
+    }
+
+    fn turn_ended(&mut self, key: Key) {
+        self.turning.remove(&key);
+        if let Some(object) = self.stashed.remove(&key) {
+            let touched = self.index.take_objects(Update::Apply(key, object));
+            self.mark(touched, Cause::Changed);
         }
     }
 
@@ -613,6 +629,7 @@ impl Owner {
         }
         let Some(object) = turn.object else {
             self.index.forget(&key);
+            self.stashed.remove(&key);
             self.board.forget(&key);
             for service in task.into_iter().flat_map(|task| &task.leaving) {
                 self.event(

@@ -203,8 +203,9 @@ impl Shared {
             Fault::Throttled => Some(error(false, 400, "Throttling", None)),
             Fault::Error { status, code, retry_after } => Some(error(is_ec2, status, code, retry_after)),
             Fault::Delay(time) => {
+                let answer = self.forward(call).await.ok().map(|answer| answer.bytes(&[]));
                 sleep(time).await;
-                self.forward(call).await.ok().map(|answer| answer.bytes(&[]))
+                answer
             }
             Fault::Cut => None,
             Fault::AnswerLost => {

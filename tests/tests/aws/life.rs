@@ -94,7 +94,7 @@ async fn a_service_gets_a_load_balancer_which_follows_it_and_leaves_nothing() ->
     wait_for("only the first node", PATIENCE, async || {
         let groups = stage.target_groups().await?;
         let found: BTreeSet<&str> = groups.values().flatten().map(|(id, _)| id.as_str()).collect();
-        ensure!(found == BTreeSet::from([ids[0]]), "{found:?}");
+        ensure!(found == BTreeSet::from([ids[0]]), "{groups:?}");
         Ok(())
     })
     .await?;

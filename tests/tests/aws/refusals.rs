@@ -13,8 +13,8 @@ async fn every_refusal_names_cause_and_remedy_and_others_go_on() -> Result<()> {
     let one_zone = format!("{a},{}", stage.ground.private[0]);
     let internet = ("scheme", "internet-facing");
     let cases: [(&str, Vec<(&str, &str)>, &str, &str); 8] = [
-        ("typo", vec![("subnet", a)], "UnknownAnnotation", "aws-load-balancer-subnets"),
-        ("own-typo", vec![("daymark.dev/grup", "x")], "UnknownAnnotation", "daymark.dev/group"),
+        ("typo", vec![("subnet", a)], "UnknownAnnotation", "did you mean subnets"),
+        ("own-typo", vec![("daymark.dev/grup", "x")], "UnknownAnnotation", "did you mean"),
         ("quic", vec![("quic-enabled-ports", "80")], "", "not supported"),
         (
             "eips",
@@ -65,8 +65,15 @@ async fn a_missing_right_is_named_and_not_asked_for_again_and_again() -> Result<
     ensure!(message.contains("elasticloadbalancing:CreateTargetGroup"), "{message}");
     let before = stage.proxy.count("CreateTargetGroup");
     ensure!(before <= 2, "{before} calls");
-    let object = stage.objects().await?["default/web"].clone();
-    assert_eq!(object["status"]["lastError"]["action"], "elasticloadbalancing:CreateTargetGroup");
+    wait_for("the action in the status", PATIENCE, async || {
+        let error = stage.objects().await?["default/web"]["status"]["lastError"].clone();
+        ensure!(error["action"] == "elasticloadbalancing:CreateTargetGroup", "{error}");
+        ensure!(error["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{error}");
+        Ok(())
+    })
+    .await?;
+    let after = stage.proxy.count("CreateTargetGroup");
+    ensure!(after <= 2, "{after} calls");
     stage.proxy.heal();
     // A change of the Service is tried at once.
     stage.annotate("web", "example.com/touched", Some("yes")).await?;

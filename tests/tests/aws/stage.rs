@@ -103,14 +103,16 @@ spec:
         Ok(answer.all("Key").into_iter().zip(answer.all("Value")).collect())
     }
 
-    /// Target groups: ARN and the ids of their targets with ports.
+    /// Target groups: ARN and the ids of their healthy targets with ports; moto still tells of those that were taken out.
     pub async fn target_groups(&self) -> Result<BTreeMap<String, BTreeSet<(String, u16)>>> {
         let answer = self.aws().elb("DescribeTargetGroups", &[]).await?;
         let mut found = BTreeMap::new();
         for arn in answer.all("TargetGroupArn") {
             let answer = self.aws().elb("DescribeTargetHealth", &[("TargetGroupArn", &arn)]).await?;
             let ports = answer.all("Port").into_iter().map(|port| port.parse().unwrap());
-            found.insert(arn, answer.all("Id").into_iter().zip(ports).collect());
+            let targets = answer.all("Id").into_iter().zip(ports).zip(answer.all("State"));
+            let serving = targets.filter(|(_, state)| state == "healthy").map(|(target, _)| target);
+            found.insert(arn, serving.collect());
         }
         Ok(found)
     }
@@ -225,6 +227,17 @@ spec:
             let balancer = all.into_iter().next().unwrap();
             ensure!(fits(&balancer), "{balancer:?}");
             Ok(balancer)
+        })
+        .await
+    }
+
+    /// Waits until a plan waits for consent, and gives what consents to it.
+    pub async fn consent(&self, name: &str) -> Result<String> {
+        wait_for(format_args!("a plan of {name}"), PATIENCE, async || {
+            let objects = self.objects().await?;
+            let object = objects.get(&format!("default/{name}"));
+            let hash = object.and_then(|object| object["status"]["plan"]["consent"].as_str());
+            hash.map(str::to_owned).ok_or_else(|| daymark_tests::Error::msg(format!("{objects:?}")))
         })
         .await
     }

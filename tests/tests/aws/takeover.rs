@@ -128,8 +128,7 @@ async fn what_the_other_controller_made_is_taken_over_and_nothing_is_made_anew()
     .await?;
     ensure!(told.2.contains("k8s-default-web-0123456789"), "{told:?}");
     ensure!(!stage.tags(&balancer).await?.contains_key("daymark.dev/cluster"));
-    let hash =
-        stage.objects().await?["default/web"]["status"]["plan"]["consent"].as_str().unwrap().to_owned();
+    let hash = stage.consent("web").await?;
     stage.annotate("web", "daymark.dev/allow-replacement", Some(&hash)).await?;
     stage.hostname("web").await?;
     wait_for("our tags and our finalizer", PATIENCE, async || {
@@ -176,15 +175,9 @@ async fn a_load_balancer_of_somebody_else_is_used_and_given_back() -> Result<()>
     let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let arn = stage.aws().elb("CreateLoadBalancer", &fields).await?.first("LoadBalancerArn")?;
     stage.lab.apply(&service("web", &[("daymark.dev/adopt", &arn)], "[{port: 80}]")).await?;
-    wait_for("the plan to be shown, or the listener", PATIENCE, async || {
-        let told = stage.provisioned("web").await?;
-        ensure!(told.is_some_and(|(_, reason, _)| ["PlanPending", "Provisioned"].contains(&reason.as_str())));
-        Ok(())
-    })
-    .await?;
-    if let Some(hash) = stage.objects().await?["default/web"]["status"]["plan"]["consent"].as_str() {
-        stage.annotate("web", "daymark.dev/allow-replacement", Some(hash)).await?;
-    }
+    stage.told("web", "False", "PlanPending").await?;
+    let hash = stage.consent("web").await?;
+    stage.annotate("web", "daymark.dev/allow-replacement", Some(&hash)).await?;
     let hostname = stage.hostname("web").await?;
     ensure!(hostname.starts_with("theirs"), "{hostname}");
     stage.only_balancer("our listener on theirs", |b| b.arn == arn && b.listeners.contains_key(&80)).await?;

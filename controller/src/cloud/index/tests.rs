@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use daymark_config::crd;
 use daymark_config::native;
 use daymark_kube::views::cloud;
-use daymark_model::aws::CloudMode;
 use daymark_model::{CloudMember, CloudProvider, CloudRecord, Inventory, Phase, Resource, Timestamp};
 use daymark_providers::plan::StepClass;
 use serde_json::{Value, json};
