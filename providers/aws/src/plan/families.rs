@@ -38,8 +38,7 @@ impl Planner<'_> {
                     "load balancer {} loses its IPv6 addresses: clients that use them are cut off",
                     found.load_balancer.name
                 );
-                let change = format!("ipv4 only #{}", key.generation);
-                let change = self.plan.disrupt(change, Manner::Interrupts, text);
+                let change = self.plan.disrupt(ipv4_only(key), Manner::Interrupts, text);
                 self.plan.held_step(
                     &change,
                     StepClass::Change,
@@ -100,10 +99,30 @@ impl Planner<'_> {
 
     /// Whether AWS lets source NAT be switched now.
     pub(super) fn may_switch_source_nat(&self, found: &FoundLoadBalancer) -> bool {
-        match found.load_balancer.ip_address_type {
-            IpAddressType::Dualstack => !found.load_balancer.source_nat || datagrams(found).is_empty(),
-            IpAddressType::Ipv4 => self.in_the_way(found).is_empty(),
+        match (found.load_balancer.ip_address_type, self.nlb.ip_address_type) {
+            (IpAddressType::Dualstack, IpAddressType::Dualstack) => {
+                !found.load_balancer.source_nat || datagrams(found).is_empty()
+            }
+            // It goes with the IPv6 addresses.
+            (IpAddressType::Dualstack, IpAddressType::Ipv4) => false,
+            (IpAddressType::Ipv4, IpAddressType::Ipv4 | IpAddressType::Dualstack) => {
+                self.in_the_way(found).is_empty()
+            }
         }
+    }
+
+    /// The change that a listener with this protocol has to wait for: one for UDP, until the load balancer has lost its
+    /// IPv6 addresses.
+    pub(super) fn awaits_ipv4(
+        &self,
+        key: &ResourceKey,
+        found: Option<&FoundLoadBalancer>,
+        protocol: NlbProtocol,
+    ) -> Option<String> {
+        let load_balancer = &found?.load_balancer;
+        let change = ipv4_only(key);
+        let refused = load_balancer.ip_address_type == IpAddressType::Dualstack && !load_balancer.source_nat;
+        (refused && is_datagram(protocol) && self.plan.disruptive.contains_key(&change)).then_some(change)
     }
 
     /// Brings IPv6 to a load balancer with UDP listeners: they go, and come back at the next look.
@@ -155,6 +174,10 @@ impl Planner<'_> {
             self.plan.held_step(&change, StepClass::Change, operation, why);
         }
     }
+}
+
+fn ipv4_only(key: &ResourceKey) -> String {
+    format!("ipv4 only #{}", key.generation)
 }
 
 fn datagrams(found: &FoundLoadBalancer) -> Vec<&FoundListener> {
