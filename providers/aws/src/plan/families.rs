@@ -11,6 +11,7 @@ use super::listeners::listener_key;
 use super::operation::{AwsOperation, count};
 use super::{Planner, SOON};
 use crate::api::{IpAddressType, NlbProtocol};
+use crate::model::ListenerWish;
 use crate::observe::{FoundListener, FoundLoadBalancer};
 
 impl Planner<'_> {
@@ -125,6 +126,19 @@ impl Planner<'_> {
         (refused && is_datagram(protocol) && self.plan.disruptive.contains_key(&change)).then_some(change)
     }
 
+    /// Whether a listener with this protocol is not made before the load balancer has IPv6 addresses: that is agreed to, and
+    /// it would be in the way.
+    pub(super) fn awaits_ipv6(
+        &self,
+        key: &ResourceKey,
+        found: Option<&FoundLoadBalancer>,
+        protocol: NlbProtocol,
+    ) -> bool {
+        is_datagram(protocol)
+            && self.inventory.granted.contains(&ipv6_for_datagrams(key))
+            && found.is_some_and(|found| !self.in_the_way(found).is_empty())
+    }
+
     /// Brings IPv6 to a load balancer with UDP listeners: they go, and come back at the next look.
     pub(super) fn datagrams_over_ipv6(&mut self, key: &ResourceKey, found: &FoundLoadBalancer) {
         let in_the_way = self.in_the_way(found);
@@ -159,8 +173,14 @@ impl Planner<'_> {
             count(ports.len(), "port"),
             words.join(", ")
         );
-        let change = format!("ipv6 for UDP #{}", key.generation);
-        let change = self.plan.disrupt(change, Manner::Interrupts, text);
+        let change = self.plan.disrupt(ipv6_for_datagrams(key), Manner::Interrupts, text);
+        // What is about to be made is served until the change is agreed to, and goes with the others.
+        let mut wishes = self.nlb.listeners.values();
+        let is_made = |wish: &ListenerWish| ports.contains(&listener_key(key, wish.port));
+        let more = wishes.any(|wish| is_datagram(wish.protocol) && !is_made(wish));
+        if more && !self.inventory.granted.contains(&change) {
+            return;
+        }
         for key in ports {
             let operation = AwsOperation::DeleteListener { key };
             let why = "it comes back when the load balancer has IPv6 addresses and source NAT";
@@ -178,6 +198,10 @@ impl Planner<'_> {
 
 fn ipv4_only(key: &ResourceKey) -> String {
     format!("ipv4 only #{}", key.generation)
+}
+
+fn ipv6_for_datagrams(key: &ResourceKey) -> String {
+    format!("ipv6 for UDP #{}", key.generation)
 }
 
 fn datagrams(found: &FoundLoadBalancer) -> Vec<&FoundListener> {

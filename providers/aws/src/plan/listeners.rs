@@ -50,9 +50,11 @@ impl Planner<'_> {
             let existing =
                 found.and_then(|found| found.listeners.iter().find(|found| found.listener.port == wish.port));
             let held = self.held.clone();
-            if existing.is_none_or(|existing| existing.listener.protocol != wish.protocol)
-                && let Some(change) = self.awaits_ipv4(load_balancer, found, wish.protocol)
-            {
+            let differs = existing.is_none_or(|existing| existing.listener.protocol != wish.protocol);
+            if differs && self.awaits_ipv6(load_balancer, found, wish.protocol) {
+                continue;
+            }
+            if differs && let Some(change) = self.awaits_ipv4(load_balancer, found, wish.protocol) {
                 self.held = Some(change);
             }
             match existing {
