@@ -4,7 +4,7 @@ use daymark_model::aws::SubnetPolicy;
 use daymark_model::{Ownership, Resource};
 
 use super::look::Look;
-use crate::api::{Api, ApiError, DescribeRouteTables, DescribeSubnets, Filter, Scheme, ask};
+use crate::api::{Api, ApiError, DescribeRouteTables, DescribeSubnets, Filter, IpAddressType, Scheme, ask};
 use crate::model::Adopt;
 use crate::naming::kind;
 use crate::plan::replacement::causes;
@@ -28,7 +28,7 @@ impl<A: Api> Look<'_, A> {
         Ok(())
     }
 
-    /// Whether a load balancer is to be made, or its subnets follow a wish.
+    /// Whether a load balancer is to be made, its subnets follow a wish, or must have IPv6 prefixes.
     fn subnets_matter(&self) -> bool {
         let Some(nlb) = self.nlb() else { return false };
         if matches!(nlb.adopt, Some(Adopt::Arn(_))) {
@@ -44,6 +44,12 @@ impl<A: Api> Look<'_, A> {
         };
         let adopts = self.actual.adoptable.iter().any(|one| one.key.kind == kind::LOAD_BALANCER);
         let stands = adopts || self.inventory.of_kind(kind::LOAD_BALANCER).any(stands);
-        !stands || !nlb.subnets.named.is_empty() || nlb.policy.subnets != SubnetPolicy::Sticky
+        let gains_ipv6 = nlb.ip_address_type == IpAddressType::Dualstack
+            && self
+                .actual
+                .load_balancers
+                .values()
+                .any(|found| found.load_balancer.ip_address_type == IpAddressType::Ipv4);
+        !stands || gains_ipv6 || !nlb.subnets.named.is_empty() || nlb.policy.subnets != SubnetPolicy::Sticky
     }
 }

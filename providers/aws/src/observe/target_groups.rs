@@ -57,7 +57,12 @@ impl<A: Api> Look<'_, A> {
     /// What may exist without being known, and what has a name that is about to be used.
     async fn target_groups_by_name(&mut self) -> Result<(), ApiError> {
         let mut names = self.intended(kind::TARGET_GROUP);
-        if let Some(nlb) = self.nlb() {
+        // Where nothing is known at all, nothing is looked for: what a lost inventory left is made again by the same call,
+        // or AWS says that the name is taken, and then it is looked for because it is intended.
+        let nothing = self.actual.load_balancers.is_empty()
+            && self.inventory.of_kind(kind::LOAD_BALANCER).next().is_none()
+            && self.inventory.of_kind(kind::TARGET_GROUP).next().is_none();
+        if let Some(nlb) = self.nlb().filter(|_| !nothing) {
             for role in nlb.target_groups.keys() {
                 let stays = |entry: &daymark_model::Resource| {
                     entry.key.role == *role && entry.phase != Phase::Leaving

@@ -16,8 +16,8 @@ use crate::model::{Backend, ListenerWish};
 use crate::naming::{kind, record};
 use crate::observe::{FoundListener, FoundLoadBalancer};
 
-/// How long a new target group may take to become as healthy as the old one.
-const WARM_UP: Duration = Duration::from_secs(600);
+/// How long what is new may take to become as healthy as what it replaces.
+pub(super) const WARM_UP: Duration = Duration::from_secs(600);
 
 /// The key of the listener of this load balancer and port.
 pub fn listener_key(load_balancer: &ResourceKey, port: u16) -> ResourceKey {
@@ -47,15 +47,24 @@ impl Planner<'_> {
             if self.actual.unseen.contains(&key) {
                 continue;
             }
-            match found
-                .and_then(|found| found.listeners.iter().find(|found| found.listener.port == wish.port))
-            {
+            let existing =
+                found.and_then(|found| found.listeners.iter().find(|found| found.listener.port == wish.port));
+            let held = self.held.clone();
+            let differs = existing.is_none_or(|existing| existing.listener.protocol != wish.protocol);
+            if differs && self.awaits_ipv6(load_balancer, found, wish.protocol) {
+                continue;
+            }
+            if differs && let Some(change) = self.awaits_ipv4(load_balancer, found, wish.protocol) {
+                self.held = Some(change);
+            }
+            match existing {
                 None => self.create_listener(load_balancer, key, wish, chosen),
                 Some(found) => {
                     self.claim(load_balancer, &key, found)?;
                     self.update_listener(key, wish, found, chosen);
                 }
             }
+            self.held = held;
         }
         if let Some(found) = found {
             self.surplus_listeners(load_balancer, found);

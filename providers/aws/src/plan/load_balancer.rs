@@ -7,10 +7,11 @@ use daymark_providers::plan::Manner;
 use daymark_providers::{CloudError, ErrorClass, StepClass};
 
 use super::attributes::settle;
+use super::listeners::entries_of;
 use super::operation::{AwsOperation, GroupRef, NewLoadBalancer, Records, say};
 use super::replacement::{causes, change_id, manner};
 use super::{Planner, SOON};
-use crate::api::{IpAddressType, LoadBalancerState, Scheme};
+use crate::api::{LoadBalancerState, Scheme};
 use crate::model::{Adopt, NodeAccessState, Security};
 use crate::naming::{LOAD_BALANCER_ROLE, fact, kind, record};
 use crate::observe::FoundLoadBalancer;
@@ -24,9 +25,17 @@ impl Planner<'_> {
     pub(super) fn load_balancers(&mut self) -> Result<(), CloudError> {
         let entries: Vec<ResourceKey> =
             self.inventory.of_kind(kind::LOAD_BALANCER).map(|entry| entry.key.clone()).collect();
-        let wished = entries.iter().rev().find(|key| self.causes(key).is_empty()).cloned();
-        let olds: Vec<ResourceKey> = entries.into_iter().filter(|key| Some(key) != wished.as_ref()).collect();
+        let stands = |key: &&ResourceKey| self.actual.load_balancers.contains_key(*key);
+        let (standing, unmade): (Vec<&ResourceKey>, Vec<&ResourceKey>) = entries.iter().partition(stands);
+        // One that stands is better than one that was only intended: the wish may have come back to what there is.
+        let fitting = standing.iter().rev().find(|key| self.causes(key).is_empty());
+        let wished = fitting.or(unmade.last()).map(|key| (*key).clone());
+        let olds: Vec<ResourceKey> =
+            standing.into_iter().filter(|key| Some(*key) != wished.as_ref()).cloned().collect();
         let adoption = self.held.clone();
+        for key in unmade.into_iter().filter(|key| Some(*key) != wished.as_ref()) {
+            self.forget_unmade(key);
+        }
         // What clients use now comes first, so that it keeps its target groups.
         for old in &olds {
             self.maintain(old)?;
@@ -109,6 +118,20 @@ impl Planner<'_> {
         Some((change, manner))
     }
 
+    /// Strikes a load balancer that nobody wants any longer and that does not stand, with its listeners; but not while it
+    /// may still appear. Its target groups go as all do that serve no port.
+    fn forget_unmade(&mut self, key: &ResourceKey) {
+        // That it is not visible yet is told already.
+        if self.actual.unseen.contains(key) {
+            return;
+        }
+        let listeners: Vec<ResourceKey> = entries_of(&self.inventory, key).cloned().collect();
+        for key in listeners.into_iter().chain([key.clone()]) {
+            let Some(entry) = self.entry(&key).cloned() else { continue };
+            self.strike(&entry);
+        }
+    }
+
     /// Keeps an old load balancer as wished as it can be; one that leaves only keeps its targets.
     fn maintain(&mut self, old: &ResourceKey) -> Result<(), CloudError> {
         if self.entry(old).is_none_or(|entry| entry.phase != Phase::Leaving) {
@@ -137,7 +160,11 @@ impl Planner<'_> {
             }
             Some(found) => self.update(key, found)?,
         }
-        self.listeners(key, found, &chosen)
+        self.listeners(key, found, &chosen)?;
+        if let Some(found) = found {
+            self.datagrams_over_ipv6(key, found);
+        }
+        Ok(())
     }
 
     /// Whether the load balancer is about to stand.
@@ -158,6 +185,7 @@ impl Planner<'_> {
             self.plan.wait("WaitingForNodeAccess", text, SOON);
             return Ok(false);
         };
+        self.datagrams_need_source_nat()?;
         let scheme = self.scheme();
         let subnets = self.new_mappings(scheme)?;
         let mut facts = self.kept_facts();
@@ -242,41 +270,12 @@ impl Planner<'_> {
             self.step(StepClass::Change, operation, "it is wanted again");
         }
         self.security_of(key, found);
-        self.families(key, found);
+        self.families(key, found)?;
         self.zones(key, found)?;
         self.attributes_of(key, found);
         self.capacity(key, found);
         self.tags(key, &found.tags);
         Ok(())
-    }
-
-    fn families(&mut self, key: &ResourceKey, found: &FoundLoadBalancer) {
-        let (is, wish) = (found.load_balancer.ip_address_type, self.nlb.ip_address_type);
-        let operation = AwsOperation::SetIpAddressType { key: key.clone(), ip_address_type: wish };
-        match (is, wish) {
-            (IpAddressType::Ipv4, IpAddressType::Ipv4)
-            | (IpAddressType::Dualstack, IpAddressType::Dualstack) => {}
-            (IpAddressType::Ipv4, IpAddressType::Dualstack) => {
-                self.mend(operation, "it is to have IPv6 addresses")
-            }
-            (IpAddressType::Dualstack, IpAddressType::Ipv4) if self.repairs => {
-                let text = format!(
-                    "load balancer {} loses its IPv6 addresses: clients that use them are cut off",
-                    found.load_balancer.name
-                );
-                let change = format!("ipv4 only #{}", key.generation);
-                let change = self.plan.disrupt(change, Manner::Interrupts, text);
-                self.plan.held_step(
-                    &change,
-                    StepClass::Change,
-                    operation,
-                    "it is to have IPv4 addresses only",
-                );
-            }
-            (IpAddressType::Dualstack, IpAddressType::Ipv4) => {
-                self.mend(operation, "it is to have IPv4 only")
-            }
-        }
     }
 
     fn attributes_of(&mut self, key: &ResourceKey, found: &FoundLoadBalancer) {

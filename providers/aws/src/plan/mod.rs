@@ -5,6 +5,7 @@
 //! | [`operation`] | one thing that can be done |
 //! | [`load_balancer`] | a load balancer of its own: made, or changed in place |
 //! | [`zones`] | its subnets and addresses |
+//! | [`families`] | IPv4 alone, or IPv6 too |
 //! | [`security`] | its security groups and their rules |
 //! | [`target_groups`] | which target group serves a port, and what becomes of the others |
 //! | [`targets`] | who gets traffic |
@@ -18,6 +19,7 @@
 pub mod adoption;
 pub mod attributes;
 pub mod deletion;
+pub mod families;
 pub mod listeners;
 pub mod load_balancer;
 pub mod node_access;

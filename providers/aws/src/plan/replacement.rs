@@ -1,18 +1,23 @@
 //! What cannot be changed in place: another load balancer is made, and the old one goes.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use daymark_model::aws::SubnetPolicy;
 use daymark_model::{Ownership, Phase, Resource, ResourceKey};
 use daymark_providers::StepClass;
 use daymark_providers::plan::Manner;
 
+use super::listeners::WARM_UP;
 use super::operation::{AwsOperation, say};
 use super::{Planner, SOON};
 use crate::api::{LoadBalancerState, TargetState};
 use crate::model::{Adopt, Backend, Nlb, Security};
 use crate::naming::fact;
-use crate::observe::FoundLoadBalancer;
+use crate::observe::{FoundLoadBalancer, FoundTargetGroup};
+
+/// When it is looked again at what waits for a person.
+const LATER: Duration = Duration::from_secs(60);
 
 /// Why `found` cannot become what `nlb` says: none = it can, or is.
 pub fn causes(nlb: &Nlb, entry: &Resource, found: &FoundLoadBalancer) -> Vec<String> {
@@ -102,17 +107,8 @@ impl Planner<'_> {
         let (phase, since) = (entry.phase, entry.since);
         match phase {
             Phase::Present | Phase::Intended => match self.unready(successor, old) {
-                None => {
-                    let operation = AwsOperation::Enter { key: old.clone(), phase: Phase::Leaving };
-                    self.step(StepClass::Change, operation, "its successor is ready");
-                    let grace = self.nlb.policy.replacement_grace;
-                    self.plan.wait("ReplacementGrace", grace_text(old), grace.max(SOON));
-                }
-                Some(why) if self.actual.load_balancers.contains_key(successor) => {
-                    let text = format!("{} stays until its successor is ready: {why}", say(old));
-                    self.plan.wait("WaitingForReplacement", text, SOON);
-                }
-                Some(_) => {}
+                None => self.leave(old, "its successor is ready"),
+                Some(lack) => self.take_over_late(old, successor, &lack),
             },
             Phase::Leaving => {
                 let left = self.nlb.policy.replacement_grace.saturating_sub(self.now.since(since));
@@ -123,6 +119,51 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    fn leave(&mut self, old: &ResourceKey, why: &str) {
+        let operation = AwsOperation::Enter { key: old.clone(), phase: Phase::Leaving };
+        self.step(StepClass::Change, operation, why);
+        let grace = self.nlb.policy.replacement_grace;
+        self.plan.wait("ReplacementGrace", grace_text(old), grace.max(SOON));
+    }
+
+    /// What becomes of `old` while its successor is not as it was. After a while fewer healthy targets are enough; but a
+    /// port that it serves, and its successor would not, keeps it until somebody helps.
+    fn take_over_late(&mut self, old: &ResourceKey, successor: &ResourceKey, lack: &Lack) {
+        let Some(found) = self.actual.load_balancers.get(successor) else { return };
+        let zones: Vec<&str> = found.load_balancer.zones.iter().map(|zone| zone.name.as_str()).collect();
+        let zones = zones.join(", ");
+        let text = format!("{} stays until its successor is ready: {}", say(old), lack.say());
+        let late = self.entry(successor).is_some_and(|entry| self.now.since(entry.since) >= WARM_UP);
+        let Lack::Targets(ports) = lack else {
+            return self.plan.wait("WaitingForReplacement", text, SOON);
+        };
+        if !late {
+            return self.plan.wait("WaitingForReplacement", text, SOON);
+        }
+        if ports.iter().all(|port| port.now > 0) {
+            let text = format!(
+                "{} takes over with fewer healthy targets than {}, in zones {zones}: {}",
+                say(successor),
+                say(old),
+                lack.say()
+            );
+            self.remark("TargetsNotHealthy", text);
+            return self.leave(old, "its successor serves every port, and had time enough");
+        }
+        let unused = ports.iter().any(|port| port.now == 0 && port.is_unused);
+        let cause = if unused {
+            format!(
+                "AWS uses no target outside the zones of the successor, which are {zones}: enable the zones of the targets"
+            )
+        } else {
+            format!("the successor is in zones {zones}: see the health of its targets")
+        };
+        let text = format!("{text}, for more than 10 minutes; {cause}, or take the change back");
+        let reason = if unused { "TargetsOutsideZones" } else { "TargetsNotHealthy" };
+        self.remark(reason, text.clone());
+        self.plan.wait("WaitingForReplacement", text, LATER);
     }
 
     /// Deletes a load balancer, or gives it back where it is not ours.
@@ -146,33 +187,42 @@ impl Planner<'_> {
         }
     }
 
-    /// Why `successor` cannot take over yet.
-    fn unready(&self, successor: &ResourceKey, old: &ResourceKey) -> Option<String> {
+    /// What `successor` lacks to take over.
+    fn unready(&self, successor: &ResourceKey, old: &ResourceKey) -> Option<Lack> {
         let Some(found) = self.actual.load_balancers.get(successor) else {
-            return Some("it is not made yet".to_owned());
+            return Some(Lack::Itself("it is not made yet".to_owned()));
         };
         match found.load_balancer.state {
             LoadBalancerState::Active | LoadBalancerState::ActiveImpaired => {}
             LoadBalancerState::Provisioning | LoadBalancerState::Failed => {
-                return Some(format!("it is {}", found.load_balancer.state));
+                return Some(Lack::Itself(format!("it is {}", found.load_balancer.state)));
             }
         }
+        let mut ports = Vec::new();
         for wish in self.nlb.listeners.values() {
             let Some(listener) = found.listeners.iter().find(|found| found.listener.port == wish.port) else {
-                return Some(format!("listener {} is not made yet", wish.port));
+                return Some(Lack::Itself(format!("listener {} is not made yet", wish.port)));
             };
             for forward in &wish.forward {
                 let Backend::Role(role) = &forward.to else { continue };
                 let arns: Vec<&str> =
                     listener.listener.forward.iter().map(|forward| forward.target_group.as_str()).collect();
-                let new = self.healthy(role, &arns);
+                let now = self.healthy(role, &arns);
                 let before = self.healthy_behind(role, old);
-                if new < before.min(self.nlb.target_groups.get(role).map_or(0, |wish| wish.targets.len())) {
-                    return Some(format!("{new} of {before} targets of {role} are healthy"));
+                if now < before.min(self.nlb.target_groups.get(role).map_or(0, |wish| wish.targets.len())) {
+                    let is_unused = self.is_unused(role, &arns);
+                    ports.push(PortLack { port: wish.port, role: role.clone(), now, before, is_unused });
                 }
             }
         }
-        None
+        (!ports.is_empty()).then_some(Lack::Targets(ports))
+    }
+
+    /// Whether AWS uses none of the targets: none is in a zone of the load balancer.
+    fn is_unused(&self, role: &str, arns: &[&str]) -> bool {
+        self.behind(role, arns)
+            .flat_map(|found| &found.targets)
+            .all(|health| matches!(health.state, TargetState::Unused | TargetState::Draining))
     }
 
     fn healthy_behind(&self, role: &str, load_balancer: &ResourceKey) -> usize {
@@ -184,16 +234,53 @@ impl Planner<'_> {
 
     /// Healthy targets in those target groups of `role` that are among `arns`.
     fn healthy(&self, role: &str, arns: &[&str]) -> usize {
-        let of_role = self.actual.target_groups.iter().filter(|(key, _)| key.role == role);
-        let among = of_role.filter(|(_, found)| {
-            found.group.as_ref().is_some_and(|group| arns.contains(&group.arn.as_str()))
-        });
-        among.map(|(_, found)| healthy_count(found)).sum()
+        self.behind(role, arns).map(healthy_count).sum()
+    }
+
+    fn behind(&self, role: &str, arns: &[&str]) -> impl Iterator<Item = &FoundTargetGroup> {
+        let of_role = self.actual.target_groups.iter().filter(move |(key, _)| key.role == role);
+        of_role
+            .map(|(_, found)| found)
+            .filter(move |found| found.group.as_ref().is_some_and(|group| arns.contains(&group.arn.as_str())))
+    }
+}
+
+/// What a successor lacks to take over.
+enum Lack {
+    /// It is not made yet, or not whole.
+    Itself(String),
+    /// Ports have fewer healthy targets than before.
+    Targets(Vec<PortLack>),
+}
+
+struct PortLack {
+    port: u16,
+    role: String,
+    now: usize,
+    before: usize,
+    /// AWS uses none of its targets.
+    is_unused: bool,
+}
+
+impl Lack {
+    fn say(&self) -> String {
+        match self {
+            Self::Itself(why) => why.clone(),
+            Self::Targets(ports) => {
+                let say = |lack: &PortLack| {
+                    format!(
+                        "port {} has {} of {} healthy targets ({})",
+                        lack.port, lack.now, lack.before, lack.role
+                    )
+                };
+                ports.iter().map(say).collect::<Vec<_>>().join("; ")
+            }
+        }
     }
 }
 
 /// How many targets are healthy; where checks are off, every target counts.
-pub(super) fn healthy_count(found: &crate::observe::FoundTargetGroup) -> usize {
+pub(super) fn healthy_count(found: &FoundTargetGroup) -> usize {
     let is_healthy = |state: TargetState| matches!(state, TargetState::Healthy | TargetState::Unavailable);
     found.targets.iter().filter(|health| is_healthy(health.state)).count()
 }

@@ -222,7 +222,7 @@ impl Planner<'_> {
     }
 
     /// Forgets what was only intended, once it would be visible if it existed.
-    fn strike(&mut self, entry: &Resource) {
+    pub(super) fn strike(&mut self, entry: &Resource) {
         if self.now.since(entry.since) < SETTLES_WITHIN {
             let text = format!("{} may just have been made", say(&entry.key));
             self.plan.wait("WaitingForVisibility", text, SETTLES_WITHIN);

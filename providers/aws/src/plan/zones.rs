@@ -81,9 +81,8 @@ impl Planner<'_> {
 
     pub(super) fn zones(&mut self, key: &ResourceKey, found: &FoundLoadBalancer) -> Result<(), CloudError> {
         let load_balancer = &found.load_balancer;
+        let mut current = self.mappings_of(key, found);
         let entry = self.entry(key);
-        let mut current: Vec<SubnetMapping> =
-            load_balancer.zones.iter().map(|zone| mapping_of(zone, entry, load_balancer.scheme)).collect();
         let Some(wanted) = self.wanted(key, found)? else {
             self.source_nat(key, found, &current);
             return Ok(());
@@ -131,6 +130,12 @@ impl Planner<'_> {
         }
         self.source_nat(key, found, &current);
         Ok(())
+    }
+
+    /// What has to be said of the zones of a load balancer so that they stay as they are.
+    pub(super) fn mappings_of(&self, key: &ResourceKey, found: &FoundLoadBalancer) -> Vec<SubnetMapping> {
+        let (entry, load_balancer) = (self.entry(key), &found.load_balancer);
+        load_balancer.zones.iter().map(|zone| mapping_of(zone, entry, load_balancer.scheme)).collect()
     }
 
     /// What the subnets of an existing load balancer are to be; `None` = as they are.
@@ -223,11 +228,26 @@ impl Planner<'_> {
     }
 
     fn source_nat(&mut self, key: &ResourceKey, found: &FoundLoadBalancer, current: &[SubnetMapping]) {
+        if !self.may_switch_source_nat(found) {
+            return;
+        }
+        if let Some(operation) = self.set_source_nat(key, found, current) {
+            self.mend(operation, "prefixes for IPv6 source NAT differ");
+        }
+    }
+
+    /// Switches source NAT to what is wished, or back to what it was.
+    pub(super) fn set_source_nat(
+        &self,
+        key: &ResourceKey,
+        found: &FoundLoadBalancer,
+        current: &[SubnetMapping],
+    ) -> Option<AwsOperation> {
         let is = found.load_balancer.source_nat;
         let recorded = self.entry(key).and_then(|entry| entry.recorded.get(record::SOURCE_NAT)).cloned();
         let mut records = Records::default();
         let wish = match (self.nlb.source_nat, recorded) {
-            (Some(wish), _) if wish == is => return,
+            (Some(wish), _) if wish == is => return None,
             (Some(wish), recorded) => {
                 if recorded.is_none() {
                     records.before.insert(record::SOURCE_NAT.to_owned(), Some(is.to_string()));
@@ -238,16 +258,15 @@ impl Planner<'_> {
                 records.forget.push(record::SOURCE_NAT.to_owned());
                 before.is_some_and(|before| before == "true")
             }
-            (None, None) => return,
+            (None, None) => return None,
         };
-        let operation = AwsOperation::SetSubnets {
+        Some(AwsOperation::SetSubnets {
             key: key.clone(),
             subnets: current.to_vec(),
             source_nat: Some(wish),
             facts: BTreeMap::new(),
             records,
-        };
-        self.mend(operation, "prefixes for IPv6 source NAT differ");
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! From nothing to a load balancer that serves, and back; also where answers are lost.
 
 use daymark_aws::api::Scheme;
-use daymark_aws_fake::{Aws, Consistency, Fault, On};
+use daymark_aws_fake::{Aws, Consistency, Fault, On, Quotas};
 use daymark_model::aws::PublishWhen;
 use daymark_providers::Depth;
 use daymark_providers::pass::End;
@@ -122,6 +122,43 @@ async fn what_somebody_deleted_is_made_again() {
     driver.settled(&wish).await;
     assert_eq!(aws.snapshot().load_balancers.len(), 1);
     assert_eq!(registered(&aws, 80).len(), 3);
+    assert_eq!(driver.settle(None).await.end, End::Gone);
+    assert_eq!(aws.leaked("test"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_all_new_is_not_looked_for_one_by_one_and_a_lost_inventory_is_found_again() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let wish = nlb(&aws, &[80, 81, 443]);
+    driver.pass(Some(&desired(&wish)), Depth::Full).await;
+    let looks = aws.calls().iter().filter(|call| call.request.action() == "DescribeTargetGroups").count();
+    assert_eq!(looks, 0);
+    driver.settled(&wish).await;
+    let mut changed = wish.clone();
+    changed.target_groups.values_mut().for_each(|group| group.health.interval = 30);
+    // Nothing is known any longer.
+    let mut driver = Driver::new(&aws);
+    driver.settled(&changed).await;
+    let snapshot = aws.snapshot();
+    assert_eq!((snapshot.load_balancers.len(), snapshot.target_groups.len()), (1, 3));
+    assert_eq!(driver.settle(None).await.end, End::Gone);
+    assert_eq!(aws.leaked("test"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn target_groups_that_an_inventory_took_with_it_are_found_again() {
+    let aws = Aws::builder().build();
+    let mut wish = nlb(&aws, &[80, 81]);
+    aws.set_quotas(Quotas { load_balancers: 0, ..Quotas::default() });
+    Driver::new(&aws).pass(Some(&desired(&wish)), Depth::Full).await;
+    assert_eq!(aws.snapshot().target_groups.len(), 2);
+    aws.set_quotas(Quotas::default());
+    // One is as it was, the other is not.
+    wish.target_groups.values_mut().next().unwrap().health.interval = 30;
+    let mut driver = Driver::new(&aws);
+    driver.settled(&wish).await;
+    assert_eq!(aws.snapshot().target_groups.len(), 2);
     assert_eq!(driver.settle(None).await.end, End::Gone);
     assert_eq!(aws.leaked("test"), Vec::<String>::new());
 }

@@ -11,6 +11,7 @@
 mod adoption;
 mod changes;
 mod deletion;
+mod families;
 mod faults;
 mod lifecycle;
 mod node_access;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use daymark_aws::api::{ModifyLoadBalancerAttributes, Scheme, TargetState};
+use daymark_aws::api::{ModifyLoadBalancerAttributes, Scheme, Target, TargetState};
 use daymark_aws::model::Security;
-use daymark_aws_fake::Aws;
+use daymark_aws::naming::kind;
+use daymark_aws_fake::{Aws, Quotas};
 use daymark_model::aws::Replacement;
-use daymark_providers::Depth;
 use daymark_providers::pass::End;
+use daymark_providers::{Depth, PassReport};
 
 use crate::support::{
     Driver, desired, hostnames, internet_facing, listener_wish, nlb, pod, registered, role,
@@ -223,4 +224,78 @@ async fn protection_in_the_middle_of_a_replacement_hinders_no_traffic() {
     let snapshot = aws.snapshot();
     assert_eq!(snapshot.load_balancers.len(), 2);
     assert!(snapshot.target_groups.values().all(|group| group.targets.len() == 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_that_goes_back_forgets_what_was_only_intended() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let internal = nlb(&aws, &[80]);
+    driver.settled(&internal).await;
+    let mut wish = internal.clone();
+    internet_facing(&mut wish);
+    driver.policy.replacement = Replacement::CreateBeforeDestroy;
+    aws.set_quotas(Quotas { load_balancers: 1, ..Quotas::default() });
+    driver.pass(Some(&desired(&wish)), Depth::Full).await;
+    let all = || [kind::LOAD_BALANCER, kind::LISTENER, kind::TARGET_GROUP];
+    let entries = |driver: &Driver| all().map(|kind| driver.inventory.of_kind(kind).count());
+    assert_eq!(entries(&driver), [2, 2, 2]);
+    // Nobody has to consent, nothing else is made, and what may still appear is remembered until it cannot.
+    driver.policy.replacement = Replacement::OnConsent;
+    let report = driver.pass(Some(&desired(&internal)), Depth::Full).await;
+    assert_eq!((report.plan.disruptive.len(), entries(&driver)[0]), (0, 2), "{report:#?}");
+    driver.settled(&internal).await;
+    assert_eq!(entries(&driver), [1, 1, 1]);
+    let snapshot = aws.snapshot();
+    assert_eq!((snapshot.load_balancers.len(), snapshot.target_groups.len()), (1, 1));
+}
+
+/// What stands after another scheme moved the load balancer to zones without the targets of port 81.
+async fn moved(ports_behind_in_zone: &[u16]) -> (Aws, Driver, PassReport) {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let mut wish = nlb(&aws, &[80, 81]);
+    for port in [80, 81] {
+        let pods = |zone: u8| (1..=2_u16).map(move |number| (zone, number));
+        let stays = ports_behind_in_zone.contains(&port);
+        let targets = pods(0).chain(pods(1).filter(|_| stays));
+        let target = |(zone, number)| Target { id: aws.account().pod(zone, number), port: 8080, zone: None };
+        wish.target_groups.get_mut(&role(port)).unwrap().targets = targets.map(target).collect();
+    }
+    driver.settled(&wish).await;
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    driver.settled(&wish).await;
+    internet_facing(&mut wish);
+    wish.subnets.named = aws.account().public[1..].to_vec();
+    driver.policy.replacement = Replacement::CreateBeforeDestroy;
+    let mut report = driver.pass(Some(&desired(&wish)), Depth::Full).await;
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        report = driver.pass(Some(&desired(&wish)), Depth::Full).await;
+    }
+    (aws, driver, report)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_would_serve_a_port_with_nobody_does_not_take_over_and_says_why() {
+    let (aws, _, report) = moved(&[80]).await;
+    assert_eq!(aws.snapshot().load_balancers.len(), 2);
+    let End::Waiting(wait) = &report.end else { panic!("{report:#?}") };
+    assert_eq!(wait.reason, "WaitingForReplacement");
+    let remark = report.remarks.iter().find(|remark| remark.reason == "TargetsOutsideZones").unwrap();
+    for text in [&wait.message, &remark.message] {
+        let zones = &aws.account().zones;
+        assert!(text.contains("port 81 has 0 of 2") && text.contains(&zones[1]), "{text}");
+        assert!(!text.contains(&zones[0]), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_with_fewer_targets_takes_over_after_a_while() {
+    let (aws, driver, report) = moved(&[80, 81]).await;
+    assert_eq!(report.end, End::Converged, "{report:#?}");
+    let snapshot = aws.snapshot();
+    assert_eq!(snapshot.load_balancers.len(), 1);
+    assert_eq!(snapshot.load_balancers.values().next().unwrap().load_balancer.scheme, Scheme::InternetFacing);
+    assert!(driver.inventory.granted.is_empty());
 }

@@ -1,6 +1,10 @@
 //! Random schedules.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use daymark_aws::api::{
@@ -243,30 +247,58 @@ fn any_schedule_ends_well() {
     let count = number("DAYMARK_CLOUD_SCHEDULES").unwrap_or(300);
     let seeds = one.map_or(1..count + 1, |seed| seed..seed + 1);
     let keeps_on = number("DAYMARK_CLOUD_SURVEY").is_some();
-    let (mut failed, mut passes) = (Vec::new(), 0);
-    for seed in seeds {
-        let steps = schedule(&mut Dice::new(seed));
-        match run(seed, &steps) {
-            Ok(more) => passes += more,
-            Err(failure) if keeps_on => {
-                let short: String = failure.why.chars().take(300).collect();
-                println!("seed {seed}: {}", short.replace('\n', " "));
-                if number("DAYMARK_CLOUD_SEED").is_some() {
-                    println!("{}", failure.story);
-                }
-                failed.push(seed);
-            }
-            Err(failure) => {
-                let (steps, failure) = shorten(seed, &steps, failure);
-                panic!(
-                    "seed {seed}, {} steps: {}\n{}\nreplay with DAYMARK_CLOUD_SEED={seed}",
-                    steps.len(),
-                    failure.why,
-                    failure.story
-                );
+    let (passes, failed) = try_all(seeds, keeps_on);
+    println!("{passes} passes");
+    if keeps_on {
+        for (seed, failure) in &failed {
+            let short: String = failure.why.chars().take(300).collect();
+            println!("seed {seed}: {}", short.replace('\n', " "));
+            if one.is_some() {
+                println!("{}", failure.story);
             }
         }
+        let failed: Vec<&u64> = failed.keys().collect();
+        assert!(failed.is_empty(), "{} schedules failed: {failed:?}", failed.len());
     }
-    println!("{passes} passes");
-    assert!(failed.is_empty(), "{} schedules failed: {failed:?}", failed.len());
+    if let Some((seed, failure)) = failed.into_iter().next() {
+        let (steps, failure) = shorten(seed, &schedule(&mut Dice::new(seed)), failure);
+        panic!(
+            "seed {seed}, {} steps: {}\n{}\nreplay with DAYMARK_CLOUD_SEED={seed}",
+            steps.len(),
+            failure.why,
+            failure.story
+        );
+    }
+}
+
+/// How many passes ran, and which schedules failed; the first failure ends it unless it is to keep on. Each schedule has a
+/// clock of its own, so that several run side by side.
+fn try_all(seeds: Range<u64>, keeps_on: bool) -> (usize, BTreeMap<u64, Failure>) {
+    let next = AtomicU64::new(seeds.start);
+    let passes = AtomicUsize::new(0);
+    let failed = Mutex::new(BTreeMap::new());
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if !seeds.contains(&seed) {
+            return;
+        }
+        match run(seed, &schedule(&mut Dice::new(seed))) {
+            Ok(more) => {
+                passes.fetch_add(more, Ordering::Relaxed);
+            }
+            Err(failure) => {
+                failed.lock().unwrap().insert(seed, failure);
+                if !keeps_on {
+                    next.store(seeds.end, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| {
+            scope.spawn(work);
+        });
+    });
+    (passes.into_inner(), failed.into_inner().unwrap())
 }

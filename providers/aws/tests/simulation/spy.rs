@@ -91,7 +91,10 @@ impl Spy {
             Request::RegisterTargets(call) => self.ours(&call.arn, request),
             Request::CreateListener(call) => self.ours(&call.load_balancer, request),
             Request::ModifyListener(call) => self.ours(&call.arn, request),
-            Request::DeleteListener(call) => self.ours(&call.arn, request),
+            Request::DeleteListener(call) => {
+                self.is_not_served(&call.arn);
+                self.ours(&call.arn, request);
+            }
             Request::AddTags(call) => self.ours(&call.arn, request),
             Request::RemoveTags(call) => self.ours(&call.arn, request),
             Request::DeleteSecurityGroup(call) => self.ours(&call.id, request),
@@ -128,6 +131,19 @@ impl Spy {
         if !granted {
             let text = format!("{what} of {} without consent: {:?}", entry.key, object.inventory.granted);
             book.violation(text);
+        }
+    }
+
+    /// The listener of a port that is wished goes only where that was agreed to.
+    fn is_not_served(&self, arn: &str) {
+        let wished = {
+            let book = self.shared.book();
+            let Some((object, entry)) = book.holder(arn) else { return };
+            let Some(Desired::LoadBalancer(nlb)) = &object.desired else { return };
+            nlb.listeners.keys().any(|port| port.to_string() == entry.key.role)
+        };
+        if wished {
+            self.agreed(arn, "DeleteListener", &["ipv6 for UDP ", "replace "]);
         }
     }
 

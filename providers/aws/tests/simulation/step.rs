@@ -229,7 +229,6 @@ fn create(controller: &mut Controller, dice: &mut Dice) {
     if let Some(entry) = controller.shop.services.get_mut(name) {
         for _ in 0..dice.below(4) {
             entry.front.edit(dice);
-            entry.front.dualstack &= name == "web";
             entry.back.edit(dice, base(name));
         }
     }
@@ -261,8 +260,6 @@ fn edit_front(controller: &mut Controller, dice: &mut Dice) {
     };
     let Some(front) = front else { return };
     front.edit(dice);
-    // UDP and IPv6 together want source NAT before either, which cannot be changed in place yet.
-    front.dualstack &= name == "web";
     let text = format!("{subject}: {front:?}");
     controller.note(text);
     touch(controller, &subject);
