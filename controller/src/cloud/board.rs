@@ -255,7 +255,12 @@ impl Board {
                 }
             }
             Err(error) => {
-                if !matches!(error.code(), Some(404 | 409 | 422)) {
+                // The watch is about to tell of what changed meanwhile. Of a Service, 422 says that it is another one.
+                let passes = match id {
+                    Id::Service(_) => matches!(error.code(), Some(404 | 409 | 422)),
+                    Id::Object(_) => matches!(error.code(), Some(404 | 409)),
+                };
+                if !passes {
                     warn!(?id, %error, "a status is not written and will be tried again");
                 }
                 self.not_before.insert(id.clone(), Instant::now() + RETRY);

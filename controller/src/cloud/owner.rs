@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daymark_aws::model::{Desired, PortRange};
+use daymark_aws::model::{Desired, NodeAccessState, PortRange};
 use daymark_config::conditions::Verdict;
 use daymark_config::crd::CloudLoadBalancerStatus;
 use daymark_config::names::finalizer;
@@ -349,7 +349,8 @@ impl Owner {
     fn note_ranges(&mut self, key: &Key, task: &Serve) {
         let Some(Desired::LoadBalancer(nlb)) = &task.desired else { return };
         let ranges = nlb.node_ranges();
-        if self.ranges.get(key) != Some(&ranges) {
+        let is_awaited = nlb.node_access == NodeAccessState::Awaited;
+        if is_awaited || self.ranges.get(key) != Some(&ranges) {
             self.ranges.insert(key.clone(), ranges);
             let way = subject::node_access(self.index.namespace(), task.profile.name.as_str());
             self.queue.mark(&way, Depth::Full, wall(), StepClass::Change, Cause::Changed);

@@ -25,9 +25,8 @@ async fn another_scheme_waits_for_consent_to_that_very_plan() -> Result<()> {
         Ok(())
     })
     .await?;
-    let object = stage.objects().await?["default/web"].clone();
-    let plan = &object["status"]["plan"];
-    let hash = plan["consent"].as_str().unwrap().to_owned();
+    let hash = stage.consent("web").await?;
+    let plan = stage.objects().await?["default/web"]["status"]["plan"].clone();
     ensure!(plan["steps"].as_array().is_some_and(|steps| steps.iter().any(|s| s["held"] == true)), "{plan}");
     ensure!(message.contains(&hash), "{message}, not {hash}");
 

@@ -200,7 +200,11 @@ spec:
         wait_for(format_args!("{name} to be told {status} {reason}"), PATIENCE, async || {
             match self.provisioned(name).await? {
                 Some((s, r, message)) if s == status && r == reason => Ok(message),
-                other => bail!("{other:?}"),
+                other => {
+                    let objects = self.objects().await?;
+                    let statuses = objects.iter().map(|(name, object)| (name, object["status"].to_string()));
+                    bail!("{other:?}; {:?}", statuses.collect::<Vec<_>>())
+                }
             }
         })
         .await

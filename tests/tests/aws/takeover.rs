@@ -51,6 +51,20 @@ async fn what_the_other_controller_made_is_taken_over_and_nothing_is_made_anew()
     services.patch("web", &PatchParams::default(), &Patch::Merge(&theirs)).await?;
     let node_port = common::get(&stage.lab, "web").await?["spec"]["ports"][0]["nodePort"].to_string();
 
+    let group =
+        [("GroupName", "k8s-default-web-managed"), ("GroupDescription", "lbc"), ("VpcId", &stage.ground.vpc)];
+    let theirs = aws.ec2("CreateSecurityGroup", &group).await?.first("groupId")?;
+    for (key, value) in [
+        ("elbv2.k8s.aws/cluster", "old"),
+        ("service.k8s.aws/stack", "default/web"),
+        ("service.k8s.aws/resource", "ManagedLBSecurityGroup"),
+    ] {
+        aws.ec2(
+            "CreateTags",
+            &[("ResourceId.1", theirs.as_str()), ("Tag.1.Key", key), ("Tag.1.Value", value)],
+        )
+        .await?;
+    }
     let mut fields =
         own(&[("Name", "k8s-default-web-0123456789"), ("Type", "network"), ("Scheme", "internal")]);
     fields.extend(
@@ -61,6 +75,7 @@ async fn what_the_other_controller_made_is_taken_over_and_nothing_is_made_anew()
             .enumerate()
             .map(|(i, s)| (format!("Subnets.member.{}", i + 1), s.clone())),
     );
+    fields.push(("SecurityGroups.member.1".to_owned(), theirs.clone()));
     fields.extend(tags("LoadBalancer"));
     let balancer = call("CreateLoadBalancer", fields).await?.first("LoadBalancerArn")?;
     let mut fields = own(&[

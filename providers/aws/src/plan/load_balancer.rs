@@ -78,6 +78,10 @@ impl Planner<'_> {
     }
 
     fn causes(&self, key: &ResourceKey) -> Vec<String> {
+        // What is taken over is taken over as it is; whether it must be replaced is a plan of its own, shown afterwards.
+        if self.actual.adoptable.iter().any(|one| one.key == *key) {
+            return Vec::new();
+        }
         match (self.entry(key), self.actual.load_balancers.get(key)) {
             (Some(entry), Some(found)) => causes(self.nlb, entry, found),
             _ => Vec::new(),
