@@ -45,7 +45,7 @@ pub(super) fn on_off(value: &str) -> Result<bool, Bad> {
 /// One of `words`, with what it means.
 pub(super) fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, Bad> {
     let value = value.trim();
-    if let Some((_, meaning)) = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)) {
+    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
         return Ok(*meaning);
     }
     let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
