@@ -53,10 +53,14 @@ async fn a_plan_that_is_only_to_be_shown_is_shown() -> Result<()> {
     let stage = Stage::set("aws-mode", "mode: Plan").await?;
     stage.lab.apply(&service("web", &[], "[{port: 80}]")).await?;
     stage.told("web", "False", "PlanShown").await?;
-    let plan = stage.objects().await?["default/web"]["status"]["plan"].clone();
-    let steps: Vec<&str> =
-        plan["steps"].as_array().unwrap().iter().filter_map(|s| s["what"].as_str()).collect();
-    ensure!(steps.iter().any(|step| step.contains("load balancer")), "{plan}");
+    wait_for("a plan with a load balancer", PATIENCE, async || {
+        let plan = stage.objects().await?["default/web"]["status"]["plan"].clone();
+        let mut steps =
+            plan["steps"].as_array().into_iter().flatten().filter_map(|step| step["what"].as_str());
+        ensure!(steps.any(|step| step.contains("load balancer")), "{plan}");
+        Ok(())
+    })
+    .await?;
     ensure!(stage.balancers().await?.is_empty());
     let writes: Vec<String> =
         stage.proxy.log().into_iter().map(|c| c.action).filter(|a| !a.starts_with("Describe")).collect();

@@ -116,7 +116,9 @@ impl Throttle {
     pub(crate) fn admits(&mut self, action: &str, is_write: bool, now: Instant) -> bool {
         let mut drawn = Vec::new();
         for (place, bucket) in self.buckets.iter_mut().enumerate() {
-            if !bucket.class.fits(action, is_write) {
+            // A call has one class of its own; what comes behind that is shared by several.
+            let is_another_own = !drawn.is_empty() && bucket.class.and_next;
+            if is_another_own || !bucket.class.fits(action, is_write) {
                 continue;
             }
             bucket.fill(now);
@@ -169,7 +171,10 @@ mod tests {
             let counted = pace::CallClass::of(&request);
             let numbers = |class: pace::CallClass| (class.rate().per_second, class.rate().burst);
             assert_eq!((own.rate, own.burst), numbers(counted), "{action}");
-            let next = own.and_next.then(|| fitting.next().unwrap()).map(|class| (class.rate, class.burst));
+            let next = own
+                .and_next
+                .then(|| fitting.find(|class| !class.and_next).unwrap())
+                .map(|class| (class.rate, class.burst));
             assert_eq!(next, counted.shared().map(numbers), "{action}");
         }
     }
