@@ -484,7 +484,8 @@ impl Index {
                 .remedy("make the profile again, or delete the Service"),
             ),
             (_, object) => {
-                let policy = self.policy(object.as_ref().and_then(|o| self.named(&o.profile)), &[]);
+                let going: Vec<&CloudService> = leaving.iter().collect();
+                let policy = self.policy(object.as_ref().and_then(|o| self.named(&o.profile)), &going);
                 let waiting = members.into_iter().cloned().collect();
                 Task::Remove(Box::new(Remove { object, leaving, waiting, policy }))
             }
