@@ -22,7 +22,7 @@ use crate::aws_lbc::Calls;
 use crate::aws_services::{PORTS, Service, node_access, profile};
 
 /// As in the controller: passes side by side, and when all is looked at again, and targets that are not healthy.
-const PASSES: usize = 32;
+const PASSES: usize = 1024;
 const DRIFT: Duration = Duration::from_secs(480);
 const SPREAD: Duration = Duration::from_secs(90);
 const HEALTH: Duration = Duration::from_secs(15);

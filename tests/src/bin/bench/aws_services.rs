@@ -166,6 +166,7 @@ pub fn node_access(account: &Account) -> Desired {
         vpc: account.vpc.clone(),
         node_groups: Vec::new(),
         ranges: [ports].into(),
+        surplus: Default::default(),
         tags: Default::default(),
     })
 }
