@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use daymark_model::{Family, Labels, Protocol, ServiceKey, Timestamp, TrafficPolicy, Uid};
-use ipnet::IpNet;
 
 /// Where a Service's traffic goes on a pod.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +106,3 @@ pub struct World {
     /// All nodes, by name.
     pub nodes: Arc<BTreeMap<String, NodeView>>,
 }
-
-/// Where clients may come from: CIDRs, parsed.
-pub type SourceRanges = Vec<IpNet>;
