@@ -197,7 +197,7 @@ async fn daemons_wait_for_the_definitions() -> Result<()> {
         .map(|crd| crd["metadata"]["name"].as_str().unwrap().to_owned())
         .filter(|name| name.ends_with(".daymark.dev"))
         .collect();
-    assert_eq!(ours.len(), 6, "{ours:?}");
+    assert_eq!(ours.len(), 7, "{ours:?}");
     for name in &ours {
         lab.kubectl(&["delete", "crd", name]).await?;
     }
