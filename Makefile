@@ -1,7 +1,7 @@
 # Daymark: what there is to run. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-property test-lab bench kubelab tools generate lint image clean
+.PHONY: help demo test test-unit test-property test-lab bench kubelab tools generate lint features clean
 
 CARGO ?= cargo
 # What tests and released builds have that `make demo` does without: AWS's SDK takes minutes to build.
@@ -28,7 +28,11 @@ test: tools kubelab test-unit test-property test-lab ## everything that CI runs;
 
 test-unit: ## what needs neither root nor a lab, and that generated files are what the code says
 	$(CARGO) test --locked --workspace --features $(AWS)
-	$(CARGO) run --quiet --locked -p daymark-config --bin crdgen -- --check
+	$(CARGO) build --quiet --locked --workspace --features $(AWS) --bin crdgen
+	$${CARGO_TARGET_DIR:-target}/debug/crdgen --check
+
+features: # what test-unit and test-lab build with
+	@echo $(AWS)
 
 test-property: ## the long property tests: of the assignment core, and of load balancers in a cloud that fails
 	DAYMARK_PROPERTY_CASES=$(PROPERTY_CASES) $(CARGO) test --locked --release -p daymark-pool --test '*'

@@ -3,6 +3,7 @@
 # when the tests that ran are not those of tests/lab-tests.txt.
 #   tests/run.sh             all of them
 #   tests/run.sh FILTER...   those whose name contains one of the words (without the comparison)
+#   tests/run.sh --sweep     none: only removes what dead labs left
 #   LAB_JOBS=4 tests/run.sh  four at a time
 set -euo pipefail
 
@@ -28,17 +29,28 @@ compare() {
         fail "$1 are not those of $expected (- is missing, + is not listed there)"
 }
 
+sweep() { "${CARGO_TARGET_DIR:-target}/debug/lab-sweep"; }
+
 [[ $(id -u) == 0 ]] || fail "root is needed to make network namespaces; run this with sudo"
+if [[ ${1:-} == --sweep ]]; then
+    [[ ! -x ${CARGO_TARGET_DIR:-target}/debug/lab-sweep ]] || sweep
+    exit
+fi
 tests/setup/install.sh
 tests/setup/kubelab.sh
 
 echo "lab tests: building" >&2
-cargo build -q -p daymark-controller -p daymark-speaker --features daymark-controller/aws
-packages=(-p daymark-tests -p daymark-speaker --features daymark-tests/lab,daymark-speaker/lab)
-cargo test -q "${packages[@]}" --test '*' --no-run
-cargo run -q -p daymark-tests --features lab --bin lab-sweep
+# Everything with the features of `make test-unit` and those that turn the lab tests on, always for the whole workspace:
+# another selection of packages is another set of their dependencies' features, and builds AWS's SDK once more.
+selection=(--locked --workspace --features "$(make -s features),daymark-tests/lab,daymark-speaker/lab")
+mapfile -t files < <(cargo metadata --locked --no-deps --format-version 1 |
+    jq -r '.packages[].targets[] | select((.["required-features"] // []) | index("lab")) | .name')
+((${#files[@]})) || fail "no test has the feature lab among its required features"
+cargo build -q "${selection[@]}" --bins
+cargo test -q "${selection[@]}" "${files[@]/#/--test=}" --no-run
+sweep
 
-test_command=(cargo test "${packages[@]}" --test '*' --no-fail-fast --)
+test_command=(cargo test "${selection[@]}" "${files[@]/#/--test=}" --no-fail-fast --)
 if (($#)); then
     exec "${test_command[@]}" --test-threads="$jobs" "$@"
 fi
@@ -52,6 +64,6 @@ names '^test [^ ]+ \\.\\.\\. ' <"$output" | compare "the tests that ran"
 
 # Layer 2 once more, on hosts and switches as they are elsewhere.
 echo "lab tests: layer 2 with duplicate address detection, multicast snooping and a host firewall" >&2
-LAB_ENVIRONMENT="kernel-dad snooping host-firewall" cargo test -p daymark-tests --features lab --test l2_basic --test l2_moves \
+LAB_ENVIRONMENT="kernel-dad snooping host-firewall" cargo test "${selection[@]}" --test l2_basic --test l2_moves \
     --no-fail-fast -- --test-threads="$jobs" || status=$?
 exit "$status"

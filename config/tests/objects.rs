@@ -148,6 +148,10 @@ fn rule_messages(value: &Value, messages: &mut BTreeSet<String>) {
         Value::Object(fields) => {
             for rule in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten()
             {
+                // What holds between two versions of an object is tried in the lab (tests/tests/crds.rs).
+                if rule["rule"].as_str().is_some_and(|text| text.contains("oldSelf")) {
+                    continue;
+                }
                 messages.insert(rule["message"].as_str().expect("each rule has a message").to_owned());
             }
             fields.values().for_each(|v| rule_messages(v, messages));

@@ -132,6 +132,11 @@ pub trait Cloud: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Outcome, CloudError>> + Send;
 
-    /// What is told of the load balancer.
-    fn published(&self, desired: &Self::Desired, actual: &Self::Actual, inventory: &Inventory) -> Published;
+    /// What is told of the load balancer; `None` = what was told before.
+    fn published(
+        &self,
+        desired: &Self::Desired,
+        actual: &Self::Actual,
+        inventory: &Inventory,
+    ) -> Option<Published>;
 }

@@ -197,7 +197,7 @@ impl<C: Cloud, S: InventoryStore> Pass<'_, C, S> {
 
     fn publish(&mut self, actual: &C::Actual) {
         let published = |desired| self.cloud.published(desired, actual, &self.report.inventory);
-        self.report.published = self.desired.map(published);
+        self.report.published = self.desired.and_then(published);
     }
 
     fn look_again(&mut self, after: Duration) {

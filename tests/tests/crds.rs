@@ -241,6 +241,24 @@ async fn an_inventory_comes_back_from_the_server_as_it_was_written() -> Result<(
     let stored: crd::CloudLoadBalancer = lab.kube().request(request).await?;
     assert_eq!(cloud::record(&stored).as_ref(), Ok(&record));
 
+    // Where it was made stays so; the role that is assumed there may have another name.
+    for (place, accepted) in [
+        (json!({"vpc": "vpc-00000000"}), false),
+        (json!({"cluster": "other"}), false),
+        (json!({"region": "eu-west-1"}), false),
+        (json!({"roleArn": "arn:aws:iam::111111111111:role/daymark"}), true),
+    ] {
+        let request = Request::patch(format!("{path}/web?dryRun=All"))
+            .header("content-type", "application/merge-patch+json")
+            .body(serde_json::to_vec(&json!({"spec": {"place": place}}))?)?;
+        match lab.kube().request::<Value>(request).await {
+            Ok(_) => ensure!(accepted, "{place} was accepted"),
+            Err(error) => {
+                ensure!(!accepted && error.to_string().contains("cannot change"), "{place}: {error}")
+            }
+        }
+    }
+
     let status = crd::CloudLoadBalancerStatus {
         hostnames: vec!["web-1.elb.example".into()],
         healthy: Some("2/3".into()),

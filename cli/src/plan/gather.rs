@@ -50,6 +50,17 @@ pub enum GatherError {
         "no Service {0} that a LoadBalancerProfile with aws serves, and no CloudLoadBalancer of that name"
     )]
     NothingToPlan(Named),
+    /// What follows from many Services is planned with none of them.
+    #[error(
+        "{named} lets all load balancers of LoadBalancerProfile {profile} reach the nodes; --live plans the load balancer of \
+         a Service: daymark plan {named} shows what is recorded of this"
+    )]
+    NodeAccess {
+        /// What was asked for.
+        named: Named,
+        /// The profile.
+        profile: String,
+    },
     /// No Service is in the files.
     #[error("there is no Service in the files{}", if *.0 == 0 { "" } else { ": what is in them is of other kinds" })]
     NoService(usize),
@@ -223,6 +234,11 @@ pub async fn files(
 /// # Errors
 /// When somebody who is to be asked does not answer.
 pub async fn live(common: &Common, named: &Named) -> Result<Intents, GatherError> {
+    if let Some(profile) =
+        subject::node_access_of(&named.name).filter(|_| named.namespace == common.namespace)
+    {
+        return Err(GatherError::NodeAccess { named: named.clone(), profile: profile.to_owned() });
+    }
     let cluster = connect(common).await?;
     let mut objects = Objects::default();
     add_cluster(&mut objects, &cluster, &[named.namespace.clone()].into()).await?;

@@ -240,9 +240,18 @@ fn draft(
             all.iter().flat_map(|(service, errors)| errors.iter().map(move |e| Refusal::of(service, e)));
         each.collect::<Vec<_>>()
     };
+    let inventory = record.map(|record| &record.inventory);
+    let nlb = match built.desired(aws, &world, inventory) {
+        Some(Desired::LoadBalancer(nlb)) => Some(*nlb),
+        Some(Desired::Standing(_)) => {
+            notes.push("what stands in AWS stays as it is; only its targets are kept up to date".to_owned());
+            None
+        }
+        Some(Desired::NodeAccess(_)) | None => None,
+    };
     Draft {
         place: record.map_or_else(|| aws.place(), |record| record.place.clone()),
-        inventory: record.map(|record: &CloudRecord| record.inventory.clone()).unwrap_or_default(),
+        inventory: inventory.cloned().unwrap_or_default(),
         has_uid: uid != NO_UID,
         intent: Intent {
             namespace: key.namespace.clone(),
@@ -256,7 +265,7 @@ fn draft(
             failure,
             ..Intent::default()
         },
-        nlb: built.nlb,
+        nlb,
     }
 }
 

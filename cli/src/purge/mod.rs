@@ -142,7 +142,7 @@ pub async fn purge<A: Api>(api: &A, order: &Order, mut say: impl FnMut(&str)) ->
             break;
         }
         round = Round::default();
-        round.run(api, &order.cluster, &chosen).await;
+        round.run(api, &chosen).await;
         round.tell(&chosen, &mut told, &mut say);
         match orphans::scan(api, &order.cluster, &BTreeSet::new()).await {
             Ok(now) => all = now,

@@ -27,10 +27,10 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub(super) async fn run<A: Api>(&mut self, api: &A, cluster: &str, all: &[&Orphan]) {
+    pub(super) async fn run<A: Api>(&mut self, api: &A, all: &[&Orphan]) {
         let doomed: Vec<Orphan> = all.iter().map(|orphan| (*orphan).clone()).collect();
         // Rules that let a group in keep it from being deleted; the group itself says so where they could not be removed.
-        let rules = orphans::purge_rules(api, cluster, &doomed).await.err();
+        let rules = orphans::purge_rules(api, &doomed).await.err();
         for orphan in all {
             let result = match orphans::purge(api, orphan).await {
                 Ok(Outcome::Done) => Result::Done,

@@ -46,6 +46,16 @@ use super::status::has_status;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
+#[x_kube(
+    validation = Rule::new(
+        "self.place.cluster == oldSelf.place.cluster && self.place.vpc == oldSelf.place.vpc \
+         && (has(self.place.region) ? self.place.region : '') \
+         == (has(oldSelf.place.region) ? oldSelf.place.region : '')"
+    ).message(
+        "place.cluster, place.region and place.vpc say where the load balancer was made, and it is found nowhere else: \
+         they cannot change"
+    )
+)]
 pub struct CloudLoadBalancerSpec {
     /// The cloud: `aws`.
     pub provider: CloudProvider,

@@ -96,12 +96,24 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// What becomes of the load balancer in the end.
-    pub fn deletion(&self) -> Deletion {
+    /// What becomes of the load balancer in the end; `None` = as was said before.
+    pub fn deletion(&self) -> Option<Deletion> {
         match &self.desired {
-            Some(Desired::LoadBalancer(nlb)) => nlb.policy.deletion,
-            Some(Desired::NodeAccess(_)) | None => Deletion::Delete,
+            Some(Desired::LoadBalancer(nlb)) => Some(nlb.policy.deletion),
+            Some(Desired::NodeAccess(_)) => Some(Deletion::Delete),
+            Some(Desired::Standing(_)) | None => None,
         }
+    }
+
+    /// Whether only targets are to be looked at, because nothing else can be told.
+    pub fn only_stands(&self) -> bool {
+        matches!(self.desired, Some(Desired::Standing(_)))
+    }
+
+    /// Whether a load balancer may be there.
+    pub fn stands(&self) -> bool {
+        let record = self.object.as_ref().and_then(|object| object.record.as_ref().ok());
+        record.is_some_and(|record| !record.inventory.is_empty())
     }
 }
 
@@ -521,7 +533,10 @@ impl Index {
     ) -> Serve {
         let first_uid = members.first().map(|m| m.view.uid.as_str().to_owned()).unwrap_or_default();
         let uid = object.as_ref().map_or(first_uid, |object| object.identity.clone());
-        let built = self.built(key, &profile, members, &uid);
+        let world = self.world(&key.namespace);
+        let built = self.built(key, &profile, members, &uid, &world);
+        let record = object.as_ref().and_then(|object| object.record.as_ref().ok());
+        let desired = built.desired(&profile.aws, &world, record.map(|record| &record.inventory));
         let mut refused: BTreeMap<ServiceKey, Vec<CloudError>> = BTreeMap::new();
         for (name, errors) in built.refused {
             refused.insert(ServiceKey::new(&key.namespace, &name), errors);
@@ -532,7 +547,7 @@ impl Index {
             object,
             members: members.iter().map(|member| (*member).clone()).collect(),
             leaving,
-            desired: built.nlb.map(|nlb| Desired::LoadBalancer(Box::new(nlb))),
+            desired,
             refused,
             warnings: built.warnings.into_values().flatten().collect(),
             policy,
@@ -540,7 +555,14 @@ impl Index {
         }
     }
 
-    fn built(&self, key: &Key, profile: &Served, members: &[&CloudService], uid: &str) -> Built {
+    fn built(
+        &self,
+        key: &Key,
+        profile: &Served,
+        members: &[&CloudService],
+        uid: &str,
+        world: &World,
+    ) -> Built {
         let subject = Subject {
             namespace: key.namespace.clone(),
             object: key.name.clone(),
@@ -555,7 +577,7 @@ impl Index {
             }
             way => way,
         };
-        build(&profile.aws, &subject, &self.world(&key.namespace), way)
+        build(&profile.aws, &subject, world, way)
     }
 
     fn world(&self, namespace: &str) -> World {
@@ -663,8 +685,14 @@ impl Index {
             }
         }
         let (mut all, mut surplus) = (BTreeSet::new(), Surplus::Revoke);
+        let mut here: Option<(String, World)> = None;
         for (key, members) in subjects {
-            let built = self.built(&key, profile, &members, "");
+            // They come namespace by namespace.
+            let (_, world) = match here.take() {
+                Some(same) if same.0 == key.namespace => here.insert(same),
+                Some(_) | None => here.insert((key.namespace.clone(), self.world(&key.namespace))),
+            };
+            let built = self.built(&key, profile, &members, "", world);
             if !built.refused.is_empty() && self.objects.contains_key(&key) {
                 surplus = Surplus::Keep;
             }

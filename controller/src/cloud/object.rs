@@ -180,7 +180,7 @@ impl Objects {
             group: subject::group_of(&key.name).map(str::to_owned),
             members: members(task),
             place: task.profile.aws.place(),
-            deletion: task.deletion(),
+            deletion: task.deletion().unwrap_or_default(),
             inventory: Inventory::default(),
         };
         let mut object = native::cloud::cloud_object(&key.namespace, &key.name, &record);
@@ -201,7 +201,7 @@ impl Objects {
         let Ok(record) = &object.record else { return Err(WriteError::Unreadable(object.key.clone())) };
         let mut wanted = record.clone();
         wanted.profile = task.profile.name.clone();
-        wanted.deletion = task.deletion();
+        wanted.deletion = task.deletion().unwrap_or(record.deletion);
         // Whoever leaves stays in it until it is let go.
         let leaving = record
             .members

@@ -124,7 +124,7 @@ pub async fn search(connections: &Connections, order: Order) -> Findings {
         let Some(confirmed) = delete else { return Ok(found) };
         let (doomed, rest): (Vec<Orphan>, Vec<Orphan>) =
             found.into_iter().partition(|orphan| confirmed.contains(&orphan.id));
-        orphans::purge_rules(cloud.api(), &place.cluster, &doomed).await?;
+        orphans::purge_rules(cloud.api(), &doomed).await?;
         let mut left = rest;
         for orphan in doomed {
             match orphans::purge(cloud.api(), &orphan).await? {

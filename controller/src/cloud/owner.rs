@@ -301,14 +301,14 @@ impl Owner {
     fn start_serve(&mut self, key: Key, task: Box<Serve>, depth: Depth) {
         for (service, errors) in &task.refused {
             if let Some(member) = task.members.iter().find(|member| member.view.key == *service) {
-                let verdict = say::refused(errors);
+                let verdict = say::refused(errors, task.stands());
                 self.refusal_event(service, &member.view.uid, &verdict);
                 self.board.say(service, &member.view.uid, verdict, None);
             }
         }
         if let Some(error) = self.rival_in_the_way(&task) {
             for member in &task.members {
-                let verdict = say::refused(std::slice::from_ref(&error));
+                let verdict = say::refused(std::slice::from_ref(&error), false);
                 self.refusal_event(&member.view.key, &member.view.uid, &verdict);
                 self.board.say(&member.view.key, &member.view.uid, verdict, None);
             }
@@ -320,10 +320,13 @@ impl Owner {
             return;
         }
         // What was never made or looked at whole has no targets to look at alone.
-        let known = task.object.as_ref().and_then(|object| object.record.as_ref().ok());
-        let depth =
-            if known.is_some_and(|record| !record.inventory.is_empty()) { depth } else { Depth::Full };
-        if known.is_none() && !task.members.is_empty() && !self.told.contains_key(&key) {
+        let depth = match task.desired {
+            Some(Desired::Standing(_)) => Depth::Targets,
+            Some(Desired::LoadBalancer(_) | Desired::NodeAccess(_)) | None if task.stands() => depth,
+            Some(Desired::LoadBalancer(_) | Desired::NodeAccess(_)) | None => Depth::Full,
+        };
+        let is_new = task.object.as_ref().is_none_or(|object| object.record.is_err());
+        if is_new && !task.members.is_empty() && !self.told.contains_key(&key) {
             self.told.insert(key.clone(), "Ensuring".to_owned());
             for member in &task.members {
                 self.event(
@@ -452,12 +455,13 @@ impl Owner {
                 self.tell_services(task, report, failures);
                 self.tell_status(&key, task, report, &turn, retry);
             }
-            self.follow_up(&key, report, depth);
+            let is_whole = depth == Depth::Full || task.only_stands();
+            self.follow_up(&key, report, is_whole);
         }
         if let Some(error) = &turn.failed
             && let Some(verdict) = say::failed(error, failures)
         {
-            for member in &task.members {
+            for member in task.members.iter().filter(|member| !task.refused.contains_key(&member.view.key)) {
                 self.board.say(&member.view.key, &member.view.uid, verdict.clone(), None);
             }
         }
@@ -502,9 +506,9 @@ impl Owner {
     }
 
     /// When it is to be looked at again without any change.
-    fn follow_up(&mut self, key: &Key, report: &PassReport, depth: Depth) {
+    fn follow_up(&mut self, key: &Key, report: &PassReport, is_whole: bool) {
         let now = wall();
-        if depth == Depth::Full {
+        if is_whole {
             let spread = SPREAD * u32::try_from(seed(key) % 64).unwrap_or(0) / 64;
             let all = u32::try_from(self.index.objects().count()).unwrap_or(u32::MAX);
             let drift = DRIFT.max(DRIFT_EACH.saturating_mul(all)) + spread;
@@ -579,7 +583,7 @@ impl Owner {
         let mut status: CloudLoadBalancerStatus =
             object.raw().and_then(|raw| raw.status.clone()).unwrap_or_default();
         status.last_error = Some(say::failure(error, None, jiff::Timestamp::now()));
-        let verdicts = vec![say::refused(std::slice::from_ref(error))];
+        let verdicts = vec![say::refused(std::slice::from_ref(error), false)];
         self.board.show(key, Shown { status, verdicts, pending: false });
     }
 

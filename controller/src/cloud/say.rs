@@ -59,10 +59,15 @@ pub fn failed(error: &CloudError, failures: u32) -> Option<Verdict> {
     Some(verdict(ConditionStatus::False, error.code(), &error.to_string()))
 }
 
-/// How the condition of a Service is to be that is refused.
-pub fn refused(errors: &[CloudError]) -> Verdict {
+/// How the condition of a Service is to be that is refused; `stands`: it may have a load balancer already.
+pub fn refused(errors: &[CloudError], stands: bool) -> Verdict {
     let reason = errors.first().map_or("InvalidConfiguration", Reason::code);
-    let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let mut sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    if stands {
+        let text =
+            "until then what it has in the cloud stays as it is, and only its targets are kept up to date";
+        sentences.push(text.to_owned());
+    }
     verdict(ConditionStatus::False, reason, &sentences.join("; "))
 }
 

@@ -3,7 +3,7 @@
 //! A name is a function of its owner and generation, so that what a lost answer left behind is found by it. AWS allows 32
 //! letters, digits and hyphens for load balancers and target groups.
 
-use daymark_model::ResourceKey;
+use daymark_model::{Family, ResourceKey};
 use daymark_providers::text::{alphanumeric, short_hash};
 
 use crate::api::Tags;
@@ -68,6 +68,14 @@ pub mod record {
     pub const PRIVATE_LINK: &str = "private-link";
     /// Whether there are prefixes for IPv6 source NAT.
     pub const SOURCE_NAT: &str = "source-nat";
+}
+
+/// A family as facts of target groups say it.
+pub fn family_word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
 }
 
 /// The description of each rule that Daymark makes, for the cluster of that name.

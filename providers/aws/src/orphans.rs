@@ -15,6 +15,9 @@ use crate::observe::describe::existing;
 use crate::observe::look::describe_tags;
 use crate::refusal::{is_gone, is_in_use, refusal};
 
+/// EC2: values of one filter.
+const MAX_FILTER_VALUES: usize = 200;
+
 /// What an orphan is, in the order in which orphans can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OrphanKind {
@@ -128,27 +131,26 @@ pub async fn purge<A: Api>(api: &A, orphan: &Orphan) -> Result<Outcome, CloudErr
     }
 }
 
-/// Removes the rules that let orphaned security groups into groups of the nodes: they could not be deleted otherwise.
+/// Removes the rules that let orphaned security groups into others, such as those of the nodes: the orphans could not be
+/// deleted otherwise.
 ///
 /// # Errors
 /// AWS's.
-pub async fn purge_rules<A: Api>(api: &A, cluster: &str, orphans: &[Orphan]) -> Result<(), CloudError> {
-    let gone: BTreeSet<&str> = orphans
-        .iter()
-        .filter(|one| one.kind == OrphanKind::SecurityGroup)
-        .map(|one| one.id.as_str())
-        .collect();
-    if gone.is_empty() {
-        return Ok(());
+pub async fn purge_rules<A: Api>(api: &A, orphans: &[Orphan]) -> Result<(), CloudError> {
+    let groups = orphans.iter().filter(|one| one.kind == OrphanKind::SecurityGroup);
+    let gone: Vec<String> = groups.map(|one| one.id.clone()).collect();
+    let mut others = BTreeSet::new();
+    for chunk in gone.chunks(MAX_FILTER_VALUES) {
+        let filter = Filter { letting_in: chunk.to_vec(), ..Filter::default() };
+        let found = ask(api, DescribeSecurityGroups { filter }).await.map_err(refusal)?;
+        others.extend(found.into_iter().map(|group| group.id));
     }
-    let tags = [(format!("kubernetes.io/cluster/{cluster}"), Vec::new())].into();
-    let filter = Filter { tags, ..Filter::default() };
-    let groups = ask(api, DescribeSecurityGroups { filter }).await.map_err(refusal)?;
-    let ids: Vec<String> = groups.into_iter().map(|group| group.id).collect();
-    let rules = existing(api, &ids, |groups| DescribeSecurityGroupRules { groups }).await.map_err(refusal)?;
+    let others: Vec<String> = others.into_iter().collect();
+    let rules =
+        existing(api, &others, |groups| DescribeSecurityGroupRules { groups }).await.map_err(refusal)?;
     for rule in rules {
         let Peer::Group(peer) = &rule.ingress.peer else { continue };
-        if !gone.contains(peer.as_str()) {
+        if !gone.contains(peer) {
             continue;
         }
         match ask(api, RevokeSecurityGroupIngress { group: rule.group, rules: vec![rule.id] }).await {

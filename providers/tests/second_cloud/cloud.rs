@@ -224,10 +224,10 @@ impl Cloud for Small {
         }
     }
 
-    fn published(&self, _: &Desired, _: &Self::Actual, inventory: &Inventory) -> Published {
+    fn published(&self, _: &Desired, _: &Self::Actual, inventory: &Inventory) -> Option<Published> {
         let ips = inventory.of_kind(KIND).filter_map(|r| r.facts.get("ip")?.parse::<IpAddr>().ok());
         let addresses = ips.map(|ip| Address::Ip(ip, IpMode::VIP)).collect();
-        Published { addresses, ..Published::default() }
+        Some(Published { addresses, ..Published::default() })
     }
 }
 

@@ -1,8 +1,12 @@
 //! What cannot be: told with cause and remedy, and nothing else is kept from going on.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
 use daymark_tests::aws::{Fault, Rule};
 use daymark_tests::{Result, ensure, wait_for};
 
+use crate::common;
 use crate::stage::{PATIENCE, Stage, service};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,6 +94,44 @@ async fn a_missing_right_is_named_and_not_asked_for_again_and_again() -> Result<
     stage.told("web", "False", "CredentialsExpired").await?;
     stage.proxy.heal();
     stage.annotate("web", "example.com/touched", Some("again")).await?;
+    stage.hostname("web").await?;
+    stage.delete("web").await?;
+    stage.nothing_left().await?;
+    stage.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typing_mistake_takes_nobodys_traffic_away() -> Result<()> {
+    let stage = Stage::set("aws-typo", "").await?;
+    let ip = [("nlb-target-type", "ip")];
+    stage.lab.apply(&service("web", &ip, "[{port: 80, targetPort: 8080}]")).await?;
+    let first = stage.lab.pod("n1", "web-1", &[("app", "web")], &[8080]).await?;
+    stage.hostname("web").await?;
+    let served_by = async |what: &str, addresses: &[Ipv4Addr]| {
+        let wanted: BTreeSet<(String, u16)> =
+            addresses.iter().map(|address| (address.to_string(), 8080)).collect();
+        wait_for(format_args!("the targets {what}"), PATIENCE, async || {
+            let groups: Vec<_> = stage.target_groups().await?.into_values().collect();
+            ensure!(groups == [wanted.clone()], "{groups:?}, not {wanted:?}");
+            Ok(())
+        })
+        .await
+    };
+    served_by("of the first pod", &[first.addresses().v4]).await?;
+
+    stage.annotate("web", "daymark.dev/deletion-polcy", Some("Retain")).await?;
+    let message = stage.told("web", "False", "UnknownAnnotation").await?;
+    ensure!(message.contains("stays as it is"), "{message}");
+    let second = stage.lab.pod("n2", "web-2", &[("app", "web")], &[8080]).await?;
+    served_by("of both pods", &[first.addresses().v4, second.addresses().v4]).await?;
+    stage.lab.kubectl(&["delete", "pod", "web-1", "--force", "--grace-period=0"]).await?;
+    served_by("of the second pod", &[second.addresses().v4]).await?;
+    let listeners = stage.only_balancer("it stands", |_| true).await?.listeners;
+    ensure!(listeners.len() == 1, "{listeners:?}");
+    let ingress = common::get(&stage.lab, "web").await?["status"]["loadBalancer"]["ingress"].clone();
+    ensure!(ingress[0]["hostname"].is_string(), "{ingress}");
+
+    stage.annotate("web", "daymark.dev/deletion-polcy", None).await?;
     stage.hostname("web").await?;
     stage.delete("web").await?;
     stage.nothing_left().await?;

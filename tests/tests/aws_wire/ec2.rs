@@ -95,6 +95,9 @@ async fn security_groups(account: &Account, ground: &Ground) {
     };
     account.ask(wanted.clone()).await;
     assert_eq!(account.try_ask(wanted).await.unwrap_err().code, "InvalidPermission.Duplicate");
+    let filter = Filter { letting_in: vec![ground.node_group.clone()], ..Filter::default() };
+    let found = account.ask(DescribeSecurityGroups { filter }).await;
+    assert_eq!(found.iter().map(|group| group.id.as_str()).collect::<Vec<_>>(), [id.as_str()]);
     let found = account.ask(DescribeSecurityGroupRules { groups: vec![id.clone()] }).await;
     let mut read: Vec<Ingress> = found.iter().map(|rule| rule.ingress.clone()).collect();
     read.sort();
@@ -117,6 +120,7 @@ async fn security_groups(account: &Account, ground: &Ground) {
             "DescribeSecurityGroups",
             "AuthorizeSecurityGroupIngress",
             "AuthorizeSecurityGroupIngress",
+            "DescribeSecurityGroups",
             "DescribeSecurityGroupRules",
             "RevokeSecurityGroupIngress",
             "DescribeSecurityGroupRules",

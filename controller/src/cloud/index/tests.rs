@@ -6,7 +6,6 @@ use daymark_config::crd;
 use daymark_config::native;
 use daymark_kube::views::cloud;
 use daymark_model::{CloudMember, CloudProvider, CloudRecord, Inventory, Phase, Resource, Timestamp};
-use daymark_providers::plan::StepClass;
 use serde_json::{Value, json};
 
 use super::*;
@@ -293,6 +292,33 @@ fn the_way_to_the_nodes_lasts_as_long_as_anything_needs_it() {
 }
 
 #[test]
+fn a_refused_service_keeps_what_it_has() {
+    let mistaken = json!({"metadata": {"annotations": {"daymark.dev/grup": "x"}}});
+    let nothing = index(vec![mk_service("web", mistaken.clone())], vec![]);
+    let task = served(nothing.task(&key("web")));
+    assert!(task.desired.is_none() && !task.stands() && task.refused.len() == 1);
+
+    let mut object = mk_object("web", "uid-web", "1", false);
+    let mut record = object.record.clone().unwrap();
+    let group = daymark_model::ResourceKey::new("TargetGroup", "web/tcp-80", 1);
+    let facts = [("target-type", "instance"), ("family", "ipv4")];
+    record.deletion = Deletion::Retain;
+    record.inventory.put(Resource {
+        id: Some("arn:group".into()),
+        phase: Phase::Present,
+        facts: facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..Resource::intended(group.clone(), "n".into(), Timestamp(1))
+    });
+    object.record = Ok(record);
+    let standing = index(vec![mk_service("web", mistaken)], vec![object]);
+    let task = served(standing.task(&key("web")));
+    let Some(Desired::Standing(stands)) = &task.desired else { panic!("{:?}", task.desired) };
+    assert!(stands.targets.contains_key(&group) && stands.concerns(&group));
+    assert!(task.only_stands() && task.stands());
+    assert_eq!(task.deletion(), None, "what becomes of it in the end was said before");
+}
+
+#[test]
 fn old_news_about_an_object_is_no_news() {
     let mut index = index(vec![mk_service("web", json!({}))], vec![mk_object("web", "uid-web", "7", false)]);
     index.wrote(mk_object("web", "uid-web", "9", true));
@@ -313,5 +339,4 @@ fn the_service_decides_about_mode_and_consent() {
     let index = index(vec![mk_service("web", json!({"metadata": {"annotations": annotations}}))], vec![]);
     let policy = served(index.task(&key("web"))).policy;
     assert_eq!((policy.mode, policy.consent.as_deref()), (CloudMode::Plan, Some("0123456789")));
-    assert!(StepClass::Targets < StepClass::Cosmetic);
 }

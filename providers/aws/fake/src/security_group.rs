@@ -43,7 +43,16 @@ impl State {
             vpc: group.vpc.clone(),
             tags: group.tags.seen(self.now, self.consistency.tags).clone(),
         });
-        Ok(shown.filter(|group| fits(filter, &group.id, &group.vpc, &group.tags, &group.name)).collect())
+        let lets_in = |group: &SecurityGroup| {
+            let rules = self.describe_rules(std::slice::from_ref(&group.id));
+            filter.letting_in.is_empty()
+                || rules.iter().any(|rule| match &rule.ingress.peer {
+                    Peer::Group(peer) => filter.letting_in.contains(peer),
+                    Peer::Cidr(_) | Peer::PrefixList(_) => false,
+                })
+        };
+        let fits = |group: &SecurityGroup| fits(filter, &group.id, &group.vpc, &group.tags, &group.name);
+        Ok(shown.filter(|group| fits(group) && lets_in(group)).collect())
     }
 
     pub(crate) fn describe_rules(&self, groups: &[String]) -> Vec<IngressRule> {

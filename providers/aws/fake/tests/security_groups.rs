@@ -122,7 +122,7 @@ async fn filters_fit_everything_they_name() {
     let filter = |vpc: &str, tag: &[(&str, &[&str])], names: &[&str]| {
         let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
         let tags = tag.iter().map(|(key, of)| ((*key).to_owned(), values(of))).collect();
-        Filter { ids: vec![], vpc: Some(vpc.to_owned()), tags, names: values(names) }
+        Filter { vpc: Some(vpc.to_owned()), tags, names: values(names), ..Filter::default() }
     };
     for (filter, expected) in [
         (filter(&account.vpc, &[("color", &["red", "green"])], &[]), 1),

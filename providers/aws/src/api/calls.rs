@@ -94,6 +94,8 @@ pub struct Filter {
     pub tags: BTreeMap<String, Vec<String>>,
     /// With one of these names (`group-name` of security groups, tag `Name` of others); empty = any.
     pub names: Vec<String>,
+    /// Security groups with a rule that lets in one of these security groups; empty = any.
+    pub letting_in: Vec<String>,
 }
 
 calls! {

@@ -9,8 +9,8 @@ use crate::api::{
     RegisterTargets, Target, ask,
 };
 use crate::naming::fact;
+use crate::naming::family_word;
 use crate::plan::operation::{NewTargetGroup, say};
-use crate::plan::target_groups::family_word;
 use crate::refusal::{is_gone, is_in_use, refusal};
 
 impl<A: Api> Hand<'_, A> {

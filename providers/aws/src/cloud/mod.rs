@@ -41,6 +41,7 @@ impl<A: Api> AwsCloud<A> {
     async fn surroundings(&self, desired: Option<&Desired>) -> Result<Surroundings, CloudError> {
         match desired {
             Some(Desired::LoadBalancer(nlb)) => self.cache.surroundings(&self.api, &nlb.vpc).await,
+            Some(Desired::Standing(standing)) => self.cache.surroundings(&self.api, &standing.vpc).await,
             Some(Desired::NodeAccess(_)) | None => Ok(Surroundings::default()),
         }
     }
@@ -73,6 +74,7 @@ impl<A: Api> Cloud for AwsCloud<A> {
         // What is to go, and what lets load balancers reach the nodes, has no targets.
         let depth = match desired {
             Some(Desired::LoadBalancer(_)) => depth,
+            Some(Desired::Standing(_)) => Depth::Targets,
             Some(Desired::NodeAccess(_)) | None => Depth::Full,
         };
         let surroundings = self.surroundings(desired).await?;
@@ -98,10 +100,10 @@ impl<A: Api> Cloud for AwsCloud<A> {
         apply(&self.api, operation, inventory, now).await
     }
 
-    fn published(&self, desired: &Desired, actual: &Actual, inventory: &Inventory) -> Published {
+    fn published(&self, desired: &Desired, actual: &Actual, inventory: &Inventory) -> Option<Published> {
         match desired {
-            Desired::LoadBalancer(nlb) => published::published(nlb, actual, inventory),
-            Desired::NodeAccess(_) => Published::default(),
+            Desired::LoadBalancer(nlb) => Some(published::published(nlb, actual, inventory)),
+            Desired::NodeAccess(_) | Desired::Standing(_) => None,
         }
     }
 }

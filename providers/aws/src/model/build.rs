@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use daymark_model::{
-    AwsProfile, Family, Labels, PortProtocol, Protocol, ServiceKey, Timestamp, TrafficPolicy,
+    AwsProfile, Family, Inventory, Labels, PortProtocol, Protocol, ServiceKey, Timestamp, TrafficPolicy,
 };
 use daymark_providers::CloudError;
 use daymark_providers::view::{PortView, ServiceView, TargetPort, World};
@@ -13,7 +13,7 @@ use super::group::{Merged, conflicts};
 use super::options::service_options;
 use super::parts::{Parts, parts};
 use super::settings::{LoadBalancerSettings, Read};
-use super::{Adopt, Nlb, NlbPolicy, NodeAccessState};
+use super::{Adopt, Desired, Nlb, NlbPolicy, NodeAccessState, Standing};
 use crate::naming::Owner;
 
 /// For whom a load balancer is.
@@ -79,6 +79,24 @@ pub fn build(profile: &AwsProfile, subject: &Subject, world: &World, node_access
 }
 
 impl Built {
+    /// What the load balancer of this `inventory` should be; `None` = nobody can tell, and nothing stands. What it has of a
+    /// Service that is refused stays with it.
+    pub fn desired(
+        &self,
+        profile: &AwsProfile,
+        world: &World,
+        inventory: Option<&Inventory>,
+    ) -> Option<Desired> {
+        let standing = inventory
+            .filter(|_| !self.refused.is_empty())
+            .map(|inventory| Standing::of(self.refused.keys().cloned(), profile, world, inventory))
+            .unwrap_or_default();
+        match &self.nlb {
+            Some(nlb) => Some(Desired::LoadBalancer(Box::new(Nlb { standing, ..nlb.clone() }))),
+            None => (!standing.targets.is_empty()).then_some(Desired::Standing(standing)),
+        }
+    }
+
     fn refuse(&mut self, service: &ServiceView, errors: Vec<CloudError>) {
         self.refused.entry(service.key.name.to_string()).or_default().extend(errors);
     }
@@ -178,6 +196,7 @@ fn load_balancer(
         tags: settings.tags,
         listeners: merged.listeners,
         target_groups: merged.target_groups,
+        standing: Standing::default(),
         policy: NlbPolicy {
             subnets: profile.subnet_policy,
             drift: profile.drift,

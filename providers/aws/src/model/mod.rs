@@ -7,6 +7,7 @@
 //! | `settings`, `security`, `attributes` | what is written about the load balancer as a whole |
 //! | `traffic`, `health`, `actions` | what is written about the ports of a Service |
 //! | `ports`, `targets`, `target_groups`, `parts` | listeners and target groups of a Service |
+//! | `standing` | what stands of Services that cannot be served as they are written now |
 //! | `group` | several Services on one load balancer |
 //! | [`build`](fn@build) | all of it |
 //! | `options`, `claim` | Daymark's own annotations; whose a Service is |
@@ -23,6 +24,7 @@ mod parts;
 mod ports;
 mod security;
 mod settings;
+mod standing;
 mod target_groups;
 mod targets;
 mod traffic;
@@ -45,6 +47,7 @@ use crate::naming::Owner;
 pub use build::{Built, Subject, build, check_profile};
 pub use claim::{Claimant, ELSEWHERE, claimant, wanted_class};
 pub use options::{ServiceOptions, service_options};
+pub use standing::Standing;
 
 /// What one CloudLoadBalancer should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub enum Desired {
     LoadBalancer(Box<Nlb>),
     /// What lets load balancers reach the nodes.
     NodeAccess(NodeAccess),
+    /// A load balancer that stays as it is, but for its targets: none of its Services can be served as it is written now.
+    Standing(Standing),
 }
 
 /// A network load balancer for one Service, or for the Services of a group.
@@ -88,6 +93,8 @@ pub struct Nlb {
     pub listeners: BTreeMap<u16, ListenerWish>,
     /// Its target groups, by role ([`crate::naming::kind::TARGET_GROUP`]).
     pub target_groups: BTreeMap<String, TargetGroupWish>,
+    /// What it keeps of Services that cannot be served as they are written now.
+    pub standing: Standing,
     /// The security group that nodes let in.
     pub node_access: NodeAccessState,
     /// How it is treated.
@@ -285,6 +292,11 @@ pub enum Surplus {
 }
 
 impl Nlb {
+    /// Whether every zone's addresses lead to the targets of all zones.
+    pub fn is_across_zones(&self) -> bool {
+        self.attributes.get("load_balancing.cross_zone.enabled").is_some_and(|value| value == "true")
+    }
+
     /// The ports on nodes or pods that it must reach: one range for each protocol.
     pub fn node_ranges(&self) -> BTreeSet<PortRange> {
         let mut single = Vec::new();

@@ -10,9 +10,9 @@ use super::look::Look;
 use crate::api::{Api, ApiError, DescribeAddresses, LoadBalancerState, ask};
 use crate::cloud::published::is_served;
 use crate::model::Nlb;
+use crate::naming::family_word;
 use crate::naming::{fact, kind};
 use crate::plan::operation::load_balancer_facts;
-use crate::plan::target_groups::family_word;
 
 impl<A: Api> Look<'_, A> {
     pub(super) async fn keep_facts(&mut self) -> Result<(), ApiError> {

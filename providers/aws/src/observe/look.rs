@@ -39,7 +39,7 @@ impl<A: Api> Look<'_, A> {
     pub(super) fn nlb(&self) -> Option<&Nlb> {
         match self.desired {
             Some(Desired::LoadBalancer(nlb)) => Some(nlb),
-            Some(Desired::NodeAccess(_)) | None => None,
+            Some(Desired::NodeAccess(_) | Desired::Standing(_)) | None => None,
         }
     }
 
@@ -48,7 +48,7 @@ impl<A: Api> Look<'_, A> {
         match self.desired {
             Some(Desired::LoadBalancer(nlb)) => Some(&nlb.owner),
             Some(Desired::NodeAccess(access)) => Some(&access.owner),
-            None => None,
+            Some(Desired::Standing(_)) | None => None,
         }
     }
 

@@ -65,7 +65,7 @@ impl<A: Api> Look<'_, A> {
         match self.desired {
             Some(Desired::LoadBalancer(nlb)) => Some(nlb.vpc.clone()),
             Some(Desired::NodeAccess(access)) => Some(access.vpc.clone()),
-            None => None,
+            Some(Desired::Standing(_)) | None => None,
         }
     }
 

@@ -119,7 +119,8 @@ impl CallClass {
 
 /// Ids are no filter: AWS counts a call with ids and neither filter nor page as unfiltered.
 fn is_unfiltered(filter: &Filter) -> bool {
-    filter.vpc.is_none() && filter.tags.is_empty() && filter.names.is_empty()
+    let Filter { ids: _, vpc, tags, names, letting_in } = filter;
+    vpc.is_none() && tags.is_empty() && names.is_empty() && letting_in.is_empty()
 }
 
 /// The ARNs by which `which` names its resources.

@@ -67,6 +67,7 @@ impl Planner<'_> {
             self.held = held;
         }
         if let Some(found) = found {
+            self.claim_standing(found);
             self.surplus_listeners(load_balancer, found);
         }
         Ok(())
@@ -293,12 +294,44 @@ impl Planner<'_> {
         wish == is
     }
 
+    /// Whether a listener stays as it is because a Service that it serves cannot be served as it is written now.
+    pub(super) fn is_standing(&self, listener: &Listener) -> bool {
+        let concerns = |forward: &Forward| {
+            let mut groups = self.inventory.of_kind(kind::TARGET_GROUP);
+            groups.any(|group| {
+                group.id.as_ref() == Some(&forward.target_group) && self.nlb.standing.concerns(&group.key)
+            })
+        };
+        !self.nlb.listeners.contains_key(&listener.port) && listener.forward.iter().any(concerns)
+    }
+
+    /// The listeners of a load balancer that stay as they are.
+    pub(super) fn standing_listeners<'f>(
+        &'f self,
+        found: &'f FoundLoadBalancer,
+    ) -> impl Iterator<Item = &'f Listener> {
+        found.listeners.iter().map(|found| &found.listener).filter(|listener| self.is_standing(listener))
+    }
+
+    /// Keeps the target groups of listeners that stay as they are.
+    fn claim_standing(&mut self, found: &FoundLoadBalancer) {
+        let standing: BTreeSet<String> = self
+            .standing_listeners(found)
+            .flat_map(|listener| &listener.forward)
+            .map(|forward| forward.target_group.clone())
+            .collect();
+        let groups = self.inventory.of_kind(kind::TARGET_GROUP);
+        let kept = groups.filter(|group| group.id.as_ref().is_some_and(|id| standing.contains(id)));
+        let kept: Vec<ResourceKey> = kept.map(|group| group.key.clone()).collect();
+        self.claimed.extend(kept);
+    }
+
     fn surplus_listeners(&mut self, load_balancer: &ResourceKey, found: &FoundLoadBalancer) {
         let entries: Vec<Resource> =
             entries_of(&self.inventory, load_balancer).filter_map(|key| self.entry(key)).cloned().collect();
         for found in &found.listeners {
             let port = found.listener.port;
-            if self.nlb.listeners.contains_key(&port) {
+            if self.nlb.listeners.contains_key(&port) || self.is_standing(&found.listener) {
                 continue;
             }
             let arn = found.listener.arn.as_str();

@@ -88,7 +88,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Tells that `old` is to be replaced, unless AWS protects it.
+    /// Tells that `old` is to be replaced, unless AWS protects it, or its successor would leave out a Service that it
+    /// serves.
     fn announce(&mut self, old: &ResourceKey) -> Option<(String, Manner)> {
         let mut causes = self.causes(old);
         if causes.is_empty() {
@@ -105,6 +106,19 @@ impl Planner<'_> {
                 causes.join("; ")
             );
             self.remark("DeletionProtected", text);
+            return None;
+        }
+        let left_out: Vec<String> =
+            self.standing_listeners(found).map(|listener| listener.port.to_string()).collect();
+        if !left_out.is_empty() {
+            let text = format!(
+                "{} is to be replaced ({}), and is not while Services that it serves on port {} cannot be served as they \
+                 are written now: mend those first",
+                found.load_balancer.name,
+                causes.join("; "),
+                left_out.join(", "),
+            );
+            self.remark("ReplacementWaits", text);
             return None;
         }
         let how = match manner {

@@ -32,24 +32,27 @@ pub mod targets;
 pub mod zones;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use daymark_model::aws::{Drift, PublishWhen};
-use daymark_model::{Inventory, Phase, Resource, ResourceKey, Timestamp};
+use daymark_model::{Inventory, Resource, ResourceKey, Timestamp};
 use daymark_providers::text::short_hash;
 use daymark_providers::{CloudError, Depth, Operation, Plan, Step, StepClass, Wait};
 
 pub use operation::AwsOperation;
 
-use crate::model::{Desired, Nlb};
-use crate::naming::{fact, kind};
+use crate::api::Target;
+use crate::model::{Desired, Nlb, Standing};
+use crate::naming::{fact, family_word, kind};
 use crate::observe::Actual;
 
 /// What was made less than this ago may not be visible yet.
 pub const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 /// When a load balancer that becomes active, or targets that become healthy, are looked at again.
 const SOON: Duration = Duration::from_secs(10);
+/// When it is looked again at what was remarked.
+const REMARKED: Duration = Duration::from_secs(600);
 
 /// What has to be done.
 ///
@@ -64,8 +67,14 @@ pub fn plan(
     match desired {
         None => deletion::plan(actual, inventory, now),
         Some(Desired::NodeAccess(access)) => Ok(node_access::plan(access, actual, inventory, now)),
+        Some(Desired::Standing(standing)) => {
+            Ok(targets::targets_only(actual, inventory, false, |entry| standing.targets.get(&entry.key)))
+        }
         Some(Desired::LoadBalancer(nlb)) => match actual.depth {
-            Depth::Targets => Ok(Planner::new(nlb, actual, inventory, now).targets_only()),
+            Depth::Targets => {
+                let wish = |entry: &Resource| targets_of(nlb, entry);
+                Ok(targets::targets_only(actual, inventory, nlb.is_across_zones(), wish))
+            }
             Depth::Full => Planner::new(nlb, actual, inventory, now).whole(),
         },
     }
@@ -102,33 +111,6 @@ impl<'a> Planner<'a> {
             claimed: BTreeSet::new(),
             repairs: repairs(nlb, inventory),
         }
-    }
-
-    /// Only who gets traffic, for what exists.
-    fn targets_only(mut self) -> Plan<AwsOperation> {
-        let keys: Vec<ResourceKey> = self.actual.target_groups.keys().cloned().collect();
-        let mut shares = Vec::new();
-        for key in keys {
-            let Some(wish) = self.nlb.target_groups.get(&key.role) else { continue };
-            if self.entry(&key).is_some_and(|entry| entry.phase == Phase::Present && serves(entry, wish)) {
-                shares.push(targets::Share { key, wish });
-            }
-        }
-        // Each load balancer has quotas of its own.
-        let used_by = |share: &targets::Share<'_>| {
-            self.entry(&share.key)
-                .and_then(|entry| entry.facts.get(fact::USED_BY))
-                .cloned()
-                .unwrap_or_default()
-        };
-        let mut by_load_balancer: BTreeMap<String, Vec<targets::Share<'_>>> = BTreeMap::new();
-        for share in shares {
-            by_load_balancer.entry(used_by(&share)).or_default().push(share);
-        }
-        for shares in by_load_balancer.into_values() {
-            self.targets(&shares);
-        }
-        self.plan
     }
 
     /// Everything.
@@ -193,7 +175,7 @@ impl<'a> Planner<'a> {
     }
 
     fn remark(&mut self, reason: &'static str, message: impl Into<String>) {
-        self.plan.remarks.push(Wait { reason, message: message.into(), after: Duration::from_secs(600) });
+        self.plan.remarks.push(Wait { reason, message: message.into(), after: REMARKED });
     }
 
     /// The tags of something that exists.
@@ -227,11 +209,18 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Who is to get the traffic of a target group that there is.
+fn targets_of<'a>(nlb: &'a Nlb, entry: &Resource) -> Option<&'a BTreeSet<Target>> {
+    match nlb.target_groups.get(&entry.key.role) {
+        Some(wish) => serves(entry, wish).then_some(&wish.targets),
+        None => nlb.standing.targets.get(&entry.key),
+    }
+}
+
 /// Whether a target group's entry was made for targets as they are wished now.
 fn serves(entry: &Resource, wish: &crate::model::TargetGroupWish) -> bool {
     let same = |name: &str, value: &str| entry.facts.get(name).is_none_or(|fact| fact == value);
-    same(fact::TARGET_TYPE, wish.target_type.as_str())
-        && same(fact::FAMILY, target_groups::family_word(wish.family))
+    same(fact::TARGET_TYPE, wish.target_type.as_str()) && same(fact::FAMILY, family_word(wish.family))
 }
 
 /// Whether differences are undone: always where they are repaired, else only where the wish is another one.
@@ -248,6 +237,7 @@ fn repairs(nlb: &Nlb, inventory: &Inventory) -> bool {
 fn wish_hash(nlb: &Nlb) -> String {
     let mut nlb = nlb.clone();
     nlb.target_groups.values_mut().for_each(|wish| wish.targets.clear());
+    nlb.standing = Standing::default();
     short_hash([&*format!("{nlb:?}")], 16)
 }
 

@@ -56,7 +56,15 @@ impl Planner<'_> {
         if self.actual.unseen.contains(&key) {
             return;
         }
-        let wanted = wanted_rules(self.nlb, sources, prefix_lists, *path_mtu);
+        let standing = self.actual.load_balancers.values().flat_map(|found| self.standing_listeners(found));
+        let ports: BTreeSet<(NlbProtocol, u16)> = self
+            .nlb
+            .listeners
+            .values()
+            .map(|listener| (listener.protocol, listener.port))
+            .chain(standing.map(|listener| (listener.protocol, listener.port)))
+            .collect();
+        let wanted = wanted_rules(&ports, sources, prefix_lists, *path_mtu);
         let found = self.actual.security_groups.get(&key);
         let Some(found) = found else {
             let operation = AwsOperation::CreateSecurityGroup {
@@ -199,7 +207,7 @@ impl Planner<'_> {
 }
 
 fn wanted_rules(
-    nlb: &crate::model::Nlb,
+    ports: &BTreeSet<(NlbProtocol, u16)>,
     sources: &BTreeSet<IpNet>,
     prefix_lists: &BTreeSet<String>,
     path_mtu: bool,
@@ -210,9 +218,9 @@ fn wanted_rules(
         sources.iter().copied().map(Peer::Cidr).chain(prefix_lists.iter().cloned().map(Peer::PrefixList));
     let mut rules = BTreeSet::new();
     for peer in peers {
-        for listener in nlb.listeners.values() {
-            for protocol in protocols(listener.protocol) {
-                let port = i32::from(listener.port);
+        for (protocol, port) in ports {
+            for protocol in protocols(*protocol) {
+                let port = i32::from(*port);
                 rules.insert(Ingress { protocol: *protocol, from: port, to: port, peer: peer.clone() });
             }
         }

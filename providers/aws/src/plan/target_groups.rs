@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use daymark_model::{Family, Phase, Resource, ResourceKey};
+use daymark_model::{Phase, Resource, ResourceKey};
 use daymark_providers::StepClass;
 
 use super::attributes::{is_settling, settle};
@@ -55,12 +55,15 @@ impl Planner<'_> {
             if self.actual.missing.contains(&key) && !self.repairs {
                 continue;
             }
-            let Some(wish) = nlb.target_groups.get(&key.role) else { continue };
+            let Some(wish) = nlb.target_groups.get(&key.role) else {
+                shares.extend(nlb.standing.targets.get(&key).map(|targets| Share { key, targets }));
+                continue;
+            };
             let group = self.actual.target_groups.get(&key).and_then(|found| found.group.as_ref());
             // A target group with other kinds of targets drains as it is.
             if group.is_none_or(|group| group.target_type == wish.target_type && group.family == wish.family)
             {
-                shares.push(Share { key, wish });
+                shares.push(Share { key, targets: &wish.targets });
             }
         }
         self.targets(&shares);
@@ -255,12 +258,4 @@ fn same_check(is: &crate::api::HealthCheck, wish: &crate::api::HealthCheck) -> b
 fn drain_time(found: &FoundTargetGroup) -> Duration {
     let told = found.attributes.as_ref().and_then(|all| all.get("deregistration_delay.timeout_seconds"));
     told.and_then(|seconds| seconds.parse().ok()).map_or(DRAIN, Duration::from_secs)
-}
-
-/// A family as facts of target groups say it.
-pub fn family_word(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
-    }
 }

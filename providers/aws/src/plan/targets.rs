@@ -3,56 +3,95 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use daymark_model::ResourceKey;
-use daymark_providers::StepClass;
+use daymark_model::{Inventory, Phase, Resource, ResourceKey};
 use daymark_providers::text::short_hash;
+use daymark_providers::{Plan, Step, StepClass, Wait};
 use ipnet::IpNet;
 
-use super::{Planner, operation::AwsOperation, operation::say};
+use super::{Planner, REMARKED, operation::AwsOperation, operation::say};
 use crate::api::{MAX_TARGETS_PER_CALL, Target, TargetHealth, TargetState};
-use crate::model::TargetGroupWish;
-use crate::observe::Quotas;
+use crate::naming::fact;
+use crate::observe::{Actual, Quotas};
 
 /// What one target group of a load balancer is to have.
 pub(super) struct Share<'a> {
     /// The target group.
     pub key: ResourceKey,
-    /// Its wish.
-    pub wish: &'a TargetGroupWish,
+    /// Who is to get its traffic.
+    pub targets: &'a BTreeSet<Target>,
+}
+
+/// The targets of what exists, of each load balancer by itself, because each has quotas of its own. `wish` says who is to
+/// get the traffic of a target group; `None` = whoever gets it.
+pub(super) fn targets_only<'a>(
+    actual: &Actual,
+    inventory: &Inventory,
+    across_zones: bool,
+    wish: impl Fn(&Resource) -> Option<&'a BTreeSet<Target>>,
+) -> Plan<AwsOperation> {
+    let mut by_load_balancer: BTreeMap<&str, Vec<Share<'a>>> = BTreeMap::new();
+    for key in actual.target_groups.keys() {
+        let Some(entry) = inventory.get(key).filter(|entry| entry.phase == Phase::Present) else { continue };
+        let Some(targets) = wish(entry) else { continue };
+        let used_by = entry.facts.get(fact::USED_BY).map(String::as_str).unwrap_or_default();
+        by_load_balancer.entry(used_by).or_default().push(Share { key: key.clone(), targets });
+    }
+    let mut plan = Plan::default();
+    for shares in by_load_balancer.into_values() {
+        Targeting { actual, across_zones, held: None, plan: &mut plan }.bring(&shares);
+    }
+    plan
 }
 
 impl Planner<'_> {
     /// Brings the targets of all target groups of one load balancer to what is wished.
     pub(super) fn targets(&mut self, shares: &[Share<'_>]) {
+        let Self { nlb, actual, held, plan, .. } = self;
+        Targeting { actual, across_zones: nlb.is_across_zones(), held: held.clone(), plan }.bring(shares);
+    }
+}
+
+/// Steps that bring targets to what is wished.
+struct Targeting<'a> {
+    actual: &'a Actual,
+    /// Whether all targets count as if they were in each zone.
+    across_zones: bool,
+    /// The disruptive change that the steps belong to.
+    held: Option<String>,
+    plan: &'a mut Plan<AwsOperation>,
+}
+
+impl Targeting<'_> {
+    fn bring(&mut self, shares: &[Share<'_>]) {
         let quotas = self.quotas();
         let subsets = within(shares, quotas);
         for (share, subset) in shares.iter().zip(subsets) {
-            let left_out = share.wish.targets.len().saturating_sub(subset.len());
+            let left_out = share.targets.len().saturating_sub(subset.len());
             if left_out > 0 {
                 let text = format!(
                     "{} of {} targets of {} get no traffic: the quotas allow {} per target group, {} per load balancer and {} \
                      per zone",
                     left_out,
-                    share.wish.targets.len(),
+                    share.targets.len(),
                     say(&share.key),
                     quotas.per_group,
                     quotas.per_load_balancer,
                     quotas.per_zone,
                 );
-                self.remark("TargetsTruncated", text);
+                self.plan.remarks.push(Wait { reason: "TargetsTruncated", message: text, after: REMARKED });
             }
             self.sync(&share.key, &placed(&subset, &self.actual.vpc), quotas);
         }
     }
 
-    /// The account's quotas; across zones all targets count as if they were in each.
     fn quotas(&self) -> Quotas {
         let quotas = self.actual.quotas;
-        let across =
-            self.nlb.attributes.get("load_balancing.cross_zone.enabled").is_some_and(|value| value == "true");
-        let per_load_balancer =
-            if across { quotas.per_load_balancer.min(quotas.per_zone) } else { quotas.per_load_balancer };
-        Quotas { per_load_balancer, ..quotas }
+        let per_zone = if self.across_zones { quotas.per_zone } else { u32::MAX };
+        Quotas { per_load_balancer: quotas.per_load_balancer.min(per_zone), ..quotas }
+    }
+
+    fn step(&mut self, class: StepClass, operation: AwsOperation, why: &str) {
+        self.plan.steps.push(Step { operation, why: why.to_owned(), class, change: self.held.clone() });
     }
 
     fn sync(&mut self, key: &ResourceKey, wish: &BTreeSet<Target>, quotas: Quotas) {
@@ -124,7 +163,7 @@ fn placed(targets: &BTreeSet<Target>, vpc: &[IpNet]) -> BTreeSet<Target> {
 
 /// The targets of each target group that the quotas leave room for: first in each zone, then in all.
 fn within(shares: &[Share<'_>], quotas: Quotas) -> Vec<BTreeSet<Target>> {
-    let mut sets: Vec<BTreeSet<Target>> = shares.iter().map(|share| share.wish.targets.clone()).collect();
+    let mut sets: Vec<BTreeSet<Target>> = shares.iter().map(|share| share.targets.clone()).collect();
     let zones: BTreeSet<String> = sets.iter().flatten().filter_map(|target| target.zone.clone()).collect();
     let zone_quotas = Quotas { per_group: u32::MAX, per_load_balancer: quotas.per_zone, per_zone: u32::MAX };
     for zone in zones {

@@ -9,5 +9,6 @@ mod options;
 mod ports;
 mod property;
 mod refusals;
+mod standing;
 mod support;
 mod targets;

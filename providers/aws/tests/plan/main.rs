@@ -21,6 +21,7 @@ mod pure;
 mod refusals;
 mod replacement;
 mod sources;
+mod standing;
 mod subnets;
 mod support;
 mod tags;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use daymark_aws::api::CreateSecurityGroup;
 use daymark_aws::model::Desired;
 use daymark_aws::orphans::{OrphanKind, purge, purge_rules, scan};
 use daymark_aws_fake::Aws;
@@ -16,6 +17,13 @@ async fn a_cluster_without_its_inventories_is_purged() {
     let aws = Aws::builder().build();
     aws.crowd(30).unwrap();
     let mut access = node_access(&aws);
+    let workers = CreateSecurityGroup {
+        name: "workers".into(),
+        description: "named in the profile, without a tag".into(),
+        vpc: aws.account().vpc.clone(),
+        tags: Default::default(),
+    };
+    access.node_groups = vec![aws.as_other(workers).unwrap(), aws.account().node_group.clone()];
     access.ranges = [daymark_aws::model::PortRange {
         protocol: daymark_aws::api::RuleProtocol::Tcp,
         from: 30000,
@@ -45,7 +53,7 @@ async fn a_cluster_without_its_inventories_is_purged() {
     // Before its load balancer, nothing goes.
     let Outcome::Wait { message, .. } = purge(&aws, &orphans[1]).await.unwrap() else { panic!() };
     assert_eq!(message, format!("target group {} ({}) is still in use", orphans[1].name, orphans[1].id));
-    purge_rules(&aws, "test", &orphans).await.unwrap();
+    purge_rules(&aws, &orphans).await.unwrap();
     for orphan in &orphans {
         while purge(&aws, orphan).await.unwrap() != Outcome::Done {
             tokio::time::sleep(Duration::from_secs(10)).await;

@@ -9,7 +9,7 @@ use daymark_aws::api::{
 use daymark_aws::cloud::AwsCloud;
 use daymark_aws::model::{
     Backend, Desired, ForwardWish, ListenerWish, Nlb, NlbPolicy, NodeAccess, NodeAccessState, Security,
-    SubnetWish, Surplus, TargetGroupWish,
+    Standing, SubnetWish, Surplus, TargetGroupWish,
 };
 use daymark_aws::naming::Owner;
 use daymark_aws_fake::Aws;
@@ -90,6 +90,7 @@ pub fn nlb(aws: &Aws, ports: &[u16]) -> Nlb {
         listeners: ports.iter().map(|port| (*port, listener_wish(*port))).collect(),
         target_groups: ports.iter().map(|port| (role(*port), group_wish(*port, pods()))).collect(),
         node_access: NodeAccessState::NotManaged,
+        standing: Standing::default(),
         policy: NlbPolicy {
             subnets: SubnetPolicy::Sticky,
             drift: Drift::Repair,

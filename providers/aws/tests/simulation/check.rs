@@ -34,6 +34,7 @@ pub fn wishes(controller: &Controller) -> Vec<String> {
                 match &*desired {
                     Desired::LoadBalancer(nlb) => check.nlb(controller, nlb, &inventory, &book),
                     Desired::NodeAccess(access) => check.node_access(access, &inventory),
+                    Desired::Standing(_) => check.faults.push(format!("{key} is not mended")),
                 }
                 alive.insert(uid);
             }

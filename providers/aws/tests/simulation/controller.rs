@@ -160,7 +160,11 @@ impl Controller {
                 object.inventory.clone()
             };
             let (cloud, now, removes) = (Arc::clone(&self.cloud), self.now(), desired.is_none());
-            let depth = if removes { Depth::Full } else { depth };
+            let depth = match &desired {
+                None => Depth::Full,
+                Some(Desired::Standing(_)) => Depth::Targets,
+                Some(Desired::LoadBalancer(_) | Desired::NodeAccess(_)) => depth,
+            };
             let (shared, life) = (self.shared.clone(), self.life.clone());
             let mut shelf = Shelf { shared, key: key.clone(), uid, life };
             self.passes += 1;

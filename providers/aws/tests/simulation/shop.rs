@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use daymark_aws::model::{Built, Desired, NodeAccess, NodeAccessState, PortRange, Subject, build, joined};
+use daymark_aws::model::{
+    Built, Desired, NodeAccess, NodeAccessState, PortRange, Subject, Surplus, build, joined,
+};
 use daymark_aws::naming::Owner;
 use daymark_aws::plan::node_access::backend_key;
 use daymark_aws_fake::Account;
@@ -28,6 +30,8 @@ pub struct Entry {
     pub front: Front,
     pub back: Back,
     pub grouped: bool,
+    /// Whether it has an annotation that does not exist.
+    pub mistaken: bool,
     /// Numbers of its pods, and whether they are ready.
     pub pods: BTreeMap<u16, bool>,
 }
@@ -93,6 +97,7 @@ impl Shop {
             front: Front::plain(),
             back: Back::plain(base(name)),
             grouped: false,
+            mistaken: false,
             pods: [(1, true), (2, true)].into(),
         };
         self.services.insert(name, entry);
@@ -126,7 +131,11 @@ impl Shop {
             owner,
             group: entry.grouped.then_some("front"),
         };
-        said.service()
+        let mut view = said.service();
+        if entry.mistaken {
+            view.annotations.insert("daymark.dev/grup".to_owned(), "front".to_owned());
+        }
+        view
     }
 
     fn world(&self) -> World {
@@ -206,12 +215,13 @@ impl Shop {
             return Ok(Task::Remove);
         }
         let uid = object.map_or(&first.uid, |object| &object.uid);
-        let built = self.built(&self.world(), key, uid, self.way(book));
-        if !built.refused.is_empty() {
+        let world = self.world();
+        let built = self.built(&world, key, uid, self.way(book));
+        if !built.refused.is_empty() && !members.iter().any(|(_, member)| member.mistaken) {
             return Err(format!("the simulation wishes what is refused: {:?}", built.refused));
         }
-        let nlb = built.nlb.ok_or("nothing was built")?;
-        Ok(Task::Serve(uid.clone(), Box::new(Desired::LoadBalancer(Box::new(nlb)))))
+        let desired = built.desired(&self.profile, &world, object.map(|object| &object.inventory));
+        Ok(desired.map_or(Task::Nothing, |desired| Task::Serve(uid.clone(), Box::new(desired))))
     }
 
     pub fn policy(&self, key: &str) -> Policy {
@@ -223,24 +233,29 @@ impl Shop {
         id.map_or(NodeAccessState::Awaited, |id| NodeAccessState::Group(id.to_owned()))
     }
 
-    fn ranges(&self) -> BTreeSet<PortRange> {
+    fn ranges(&self, book: &Book) -> (BTreeSet<PortRange>, Surplus) {
         let world = self.world();
         let subjects: BTreeSet<String> = self.services.keys().map(|name| self.subject_of(name)).collect();
         let mut all: BTreeSet<PortRange> = BTreeSet::new();
+        let mut surplus = Surplus::Revoke;
         for subject in subjects {
-            if let Some(nlb) = self.built(&world, &subject, "", NodeAccessState::Awaited).nlb
+            let built = self.built(&world, &subject, "", NodeAccessState::Awaited);
+            if !built.refused.is_empty() && book.objects.contains_key(&subject) {
+                surplus = Surplus::Keep;
+            }
+            if let Some(nlb) = built.nlb
                 && nlb.node_access != NodeAccessState::NotManaged
             {
                 all.extend(nlb.node_ranges());
             }
         }
-        joined(all)
+        (joined(all), surplus)
     }
 
     fn node_access(&self, book: &Book) -> Result<Task, String> {
         let object: Option<&Object> = book.objects.get(NODE_ACCESS);
         let in_use = book.objects.keys().any(|key| key != NODE_ACCESS);
-        let ranges = self.ranges();
+        let (ranges, surplus) = self.ranges(book);
         if ranges.is_empty() && !in_use {
             return Ok(if object.is_some() { Task::Remove } else { Task::Nothing });
         }
@@ -255,7 +270,7 @@ impl Shop {
             vpc: self.profile.vpc_id.clone(),
             node_groups: self.profile.node_security_groups.clone(),
             ranges,
-            surplus: daymark_aws::model::Surplus::Revoke,
+            surplus,
             tags: self.profile.tags.clone(),
         };
         Ok(Task::Serve(uid, Box::new(Desired::NodeAccess(access))))

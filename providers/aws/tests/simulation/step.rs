@@ -28,6 +28,7 @@ pub enum What {
     Recreate,
     EditFront,
     EditBack,
+    Mistake,
     Pods,
     Nodes,
     Group,
@@ -48,7 +49,7 @@ pub enum What {
 
 use What::{
     Conflict, Consent, Create, Delete, Deny, Die, EditBack, EditFront, Faults, Foreign, Group, Lag, Lost,
-    Nodes, Pods, Profile, Quota, Recreate, Restart, Sick, Time,
+    Mistake, Nodes, Pods, Profile, Quota, Recreate, Restart, Sick, Time,
 };
 
 /// How often each comes.
@@ -58,6 +59,7 @@ const WEIGHTS: &[(What, usize)] = &[
     (Recreate, 2),
     (EditFront, 12),
     (EditBack, 12),
+    (Mistake, 4),
     (Pods, 9),
     (Nodes, 3),
     (Group, 4),
@@ -115,6 +117,7 @@ impl Step {
             }
             EditFront => edit_front(controller, dice),
             EditBack => edit_back(controller, dice),
+            Mistake => mistake(controller, dice),
             Pods => pods(controller, dice),
             Nodes => nodes(controller, dice),
             Group => group(controller, dice),
@@ -218,6 +221,17 @@ impl Step {
 fn existing(controller: &Controller, dice: &mut Dice) -> Option<&'static str> {
     let names: Vec<&'static str> = controller.shop.services.keys().copied().collect();
     dice.pick(&names).copied()
+}
+
+fn mistake(controller: &mut Controller, dice: &mut Dice) {
+    let Some(name) = existing(controller, dice) else { return };
+    let Some(entry) = controller.shop.services.get_mut(name) else { return };
+    entry.mistaken = dice.percent(60);
+    let text = format!("Service {name} has {} mistake", if entry.mistaken { "a" } else { "no" });
+    controller.note(text);
+    let subject = controller.shop.subject_of(name);
+    controller.touch(&subject, Depth::Full);
+    controller.touch(NODE_ACCESS, Depth::Full);
 }
 
 fn create(controller: &mut Controller, dice: &mut Dice) {
@@ -490,6 +504,7 @@ pub fn heal(controller: &mut Controller) {
     controller.shared.book().is_tight = false;
     controller.shop.mode = CloudMode::Apply;
     controller.shop.profile.drift = Drift::Repair;
+    controller.shop.services.values_mut().for_each(|entry| entry.mistaken = false);
     // What is protected by its Service's own wish is not replaced.
     let fronts = controller.shop.services.values_mut().map(|entry| &mut entry.front);
     for front in fronts.chain([&mut controller.shop.group_front]) {

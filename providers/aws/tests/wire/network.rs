@@ -35,10 +35,10 @@ fn described() -> Subnet {
 async fn subnets_are_found_by_vpc_tag_and_name() {
     let tags = [("kubernetes.io/role/elb".to_owned(), strings(["", "1"])), ("shared".to_owned(), Vec::new())];
     let filter = Filter {
-        ids: Vec::new(),
         vpc: Some("vpc-1".to_owned()),
         tags: tags.into(),
         names: strings(["public-a", "public-b"]),
+        ..Filter::default()
     };
     let answer = ec2("DescribeSubnets", &format!("<subnetSet>{SUBNET}{IPV6_ONLY}</subnetSet>"));
     let (result, form) = call(DescribeSubnets { filter }, answer).await;

@@ -10,8 +10,13 @@ use super::server::{call, ec2, ec2_error};
 use super::{map, strings};
 
 #[tokio::test]
-async fn groups_are_found_by_name() {
-    let filter = Filter { vpc: Some("vpc-1".to_owned()), names: strings(["k8s-web"]), ..Filter::default() };
+async fn groups_are_found_by_name_and_by_whom_they_let_in() {
+    let filter = Filter {
+        vpc: Some("vpc-1".to_owned()),
+        names: strings(["k8s-web"]),
+        letting_in: strings(["sg-2", "sg-3"]),
+        ..Filter::default()
+    };
     let body = "<securityGroupInfo><item><groupId>sg-1</groupId><groupName>k8s-web</groupName><vpcId>vpc-1</vpcId>\
          <tagSet><item><key>k</key><value>v</value></item></tagSet></item></securityGroupInfo>";
     let (result, form) = call(DescribeSecurityGroups { filter }, ec2("DescribeSecurityGroups", body)).await;
@@ -28,6 +33,9 @@ async fn groups_are_found_by_name() {
         ("Filter.1.Value.1", "vpc-1"),
         ("Filter.2.Name", "group-name"),
         ("Filter.2.Value.1", "k8s-web"),
+        ("Filter.3.Name", "ip-permission.group-id"),
+        ("Filter.3.Value.1", "sg-2"),
+        ("Filter.3.Value.2", "sg-3"),
     ];
     assert_eq!(form, map(sent));
 }

@@ -28,6 +28,9 @@ fn asked(wanted: Filter, names: &str) -> (Option<Vec<String>>, Option<Vec<AwsFil
     if !wanted.names.is_empty() {
         filters.push(filter(names, wanted.names));
     }
+    if !wanted.letting_in.is_empty() {
+        filters.push(filter("ip-permission.group-id", wanted.letting_in));
+    }
     let unreadable = if wanted.ids.is_empty() { Unreadable::IsSkipped } else { Unreadable::Fails };
     ((!wanted.ids.is_empty()).then_some(wanted.ids), (!filters.is_empty()).then_some(filters), unreadable)
 }
