@@ -105,6 +105,8 @@ pub enum HoldMessage {
     HandOver(Vec<Hold>),
     /// The receiver of a [`HoldMessage::HandOver`] may not take these.
     Refused(Vec<IpAddr>),
+    /// The sender refused these before, and would take them now.
+    Ready(Vec<IpAddr>),
 }
 
 /// What the holds of a member that are claimed or held come to, whatever their order: members compare it to find out that

@@ -203,8 +203,8 @@ impl Station {
         if address.is_ipv6() {
             return self.kernel_finds_taken(address).await;
         }
-        // This arping's -0 is RFC 5227's sender of zeros; it says how many answers came.
-        let arguments = ["-0", "-c", "2", "-w", "1", "-I", "upstream", &address.to_string()];
+        // This arping's -0 is RFC 5227's sender of zeros; it says how many answers came, and ends with the first.
+        let arguments = ["-0", "-c", "3", "-C", "1", "-w", "3", "-I", "upstream", &address.to_string()];
         let mut command = self.netns.command("arping");
         command.args(arguments);
         let output = crate::command::output(command, None).await?;

@@ -90,6 +90,8 @@ pub(super) struct Entry {
     pub retry: Option<Retry>,
     /// Nobody wanted it when it was handed over last: when to try that again, and how long to wait then.
     pub unwanted: Option<(Instant, Duration)>,
+    /// The member whose hand-over was refused: it is told when it would be taken.
+    pub declined: Option<MemberId>,
     pub conflict: Option<Conflict>,
     pub due: Option<Instant>,
     pub touched: Instant,
@@ -108,6 +110,7 @@ impl Entry {
             vacant_since: None,
             retry: None,
             unwanted: None,
+            declined: None,
             conflict: None,
             due: None,
             touched: now,
@@ -154,7 +157,7 @@ impl Entry {
     /// Whether a change of the members may change what this member does about it.
     pub fn undecided(&self) -> bool {
         match self.stage {
-            Stage::Idle => self.offer.is_some() && self.held_by().is_none(),
+            Stage::Idle => self.offer.is_some() && (self.held_by().is_none() || self.declined.is_some()),
             Stage::Claiming { .. } => true,
             Stage::Holding | Stage::Giving(_) => false,
         }

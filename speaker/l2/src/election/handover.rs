@@ -177,8 +177,34 @@ impl Election {
     fn refuse(&mut self, from: MemberId, address: IpAddr) {
         if let Some(entry) = self.entries.get_mut(&address) {
             entry.origin = Origin::Silent;
+            entry.declined = Some(from);
         }
         self.post.refuse(from, address);
+    }
+
+    /// Tells the holder whose hand-over was refused that it would be taken now.
+    pub(super) fn tell_ready(&mut self, address: IpAddr) {
+        let ready = self.ready();
+        let Some(entry) = self.entries.get_mut(&address) else { return };
+        let Some(holder) = entry.declined.filter(|_| ready) else { return };
+        let Some(offer) = &entry.offer else { return };
+        if self.view.mine(offer).is_ok() {
+            entry.declined = None;
+            if entry.held_by() == Some(holder) {
+                self.post.ready(holder, address);
+            }
+        }
+    }
+
+    /// A member would take what it refused before: it is asked again if it is still wanted, without the pause.
+    pub(super) fn hear_ready(&mut self, now: Instant, addresses: Vec<IpAddr>) {
+        for address in addresses {
+            let Some(entry) = self.entries.get_mut(&address) else { continue };
+            if let (Stage::Holding, Some((at, _))) = (&entry.stage, &mut entry.unwanted) {
+                *at = now;
+                self.moves.review(address);
+            }
+        }
     }
 
     fn may_take(&self, address: IpAddr, hold: Hold) -> bool {

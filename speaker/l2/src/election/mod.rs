@@ -258,6 +258,7 @@ impl Election {
                 Stage::Giving(_) | Stage::Idle => {}
             }
             entry.own = None;
+            entry.declined = None;
             entry.retry = None;
             entry.vacant_since = None;
             entry.schedule(&mut self.timers, address, None);
@@ -486,6 +487,7 @@ impl Election {
                     self.refused(now, from, address, out);
                 }
             }
+            HoldMessage::Ready(addresses) => self.hear_ready(now, addresses),
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct Post {
     tells: BTreeMap<MemberId, BTreeSet<IpAddr>>,
     hand_overs: BTreeMap<MemberId, BTreeMap<IpAddr, Hold>>,
     refusals: BTreeMap<MemberId, BTreeSet<IpAddr>>,
+    ready: BTreeMap<MemberId, BTreeSet<IpAddr>>,
     probes: BTreeMap<IpAddr, ProbePlan>,
     pub pulls: BTreeSet<MemberId>,
     pullers: BTreeSet<MemberId>,
@@ -61,6 +62,11 @@ impl Post {
         self.refusals.entry(to).or_default().insert(address);
     }
 
+    /// What was refused before would be taken now.
+    pub fn ready(&mut self, to: MemberId, address: IpAddr) {
+        self.ready.entry(to).or_default().insert(address);
+    }
+
     pub fn probe(&mut self, address: IpAddr, plan: ProbePlan) {
         self.probes.insert(address, plan);
     }
@@ -78,6 +84,7 @@ impl Post {
         self.tells.remove(&id);
         self.hand_overs.remove(&id);
         self.refusals.remove(&id);
+        self.ready.remove(&id);
         self.pulls.remove(&id);
         self.pullers.remove(&id);
     }
@@ -88,6 +95,7 @@ impl Post {
             && self.tells.is_empty()
             && self.hand_overs.is_empty()
             && self.refusals.is_empty()
+            && self.ready.is_empty()
             && self.probes.is_empty()
             && self.pulls.is_empty()
             && !self.nothing_held);
@@ -138,6 +146,10 @@ impl Post {
         for (to, addresses) in std::mem::take(&mut self.refusals) {
             let parts = addresses_in_parts(addresses);
             actions.extend(parts.into_iter().map(|part| Action::Send(to, HoldMessage::Refused(part))));
+        }
+        for (to, addresses) in std::mem::take(&mut self.ready) {
+            let parts = addresses_in_parts(addresses);
+            actions.extend(parts.into_iter().map(|part| Action::Send(to, HoldMessage::Ready(part))));
         }
         let pulls = std::mem::take(&mut self.pulls);
         actions.extend(pulls.into_iter().map(|to| Action::Send(to, HoldMessage::Pull)));

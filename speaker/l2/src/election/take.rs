@@ -28,6 +28,7 @@ const CONFLICT_ENDS: Duration = Duration::from_secs(60);
 impl Election {
     /// Looks at an address that this member neither holds nor claims: takes it, or waits for better members.
     pub(super) fn consider(&mut self, now: Instant, address: IpAddr, out: &mut ElectionOutput) {
+        self.tell_ready(address);
         let ready = self.ready();
         let Some(entry) = self.entries.get_mut(&address) else { return };
         let Some(offer) = entry.offer.as_ref().filter(|_| ready && entry.held_by().is_none()) else { return };
@@ -87,6 +88,7 @@ impl Election {
         entry.origin = Origin::Silent;
         entry.stage = Stage::Holding;
         entry.retry = None;
+        entry.declined = None;
         entry.vacant_since = None;
         entry.schedule(&mut self.timers, address, None);
         self.holding.insert(address);

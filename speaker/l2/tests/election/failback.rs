@@ -121,6 +121,26 @@ fn what_nobody_wants_is_taken_back_at_once_and_offered_ever_less_often() {
     assert!(gaps.iter().all(|gap| *gap < ms(10)), "{gaps:?}");
 }
 
+#[test]
+fn who_refused_an_address_gets_it_as_soon_as_it_can() {
+    for late in [secs(2), secs(20), secs(50)] {
+        for loss in [0, 100] {
+            let mut world = World::with_nodes(5, 2);
+            let service = Service { failback: Failback::Immediate, ..Service::new(vip(0)) };
+            world.offer_to(id(0), &service);
+            world.run(secs(5));
+            world.change(id(0), |state| state.standing.proxy_demoted = true);
+            world.loss = loss;
+            world.run(late);
+            assert_eq!(world.holder(vip(0)), Some(id(0)));
+            world.offer_to(id(1), &service);
+            let most = if loss == 0 { ms(20) } else { secs(12) };
+            world.until("the better one answers", most, |world| world.holder(vip(0)) == Some(id(1)));
+            assert_eq!(world.longest_double, ms(0));
+        }
+    }
+}
+
 fn gaps(world: &World) -> Vec<Duration> {
     use daymark_l2::election::Action;
     let mut since = None;
