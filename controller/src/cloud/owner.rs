@@ -44,8 +44,8 @@ const PASSES: usize = 1024;
 const BATCH: usize = 256;
 /// How often everything is compared with what AWS has: drift is found within ten minutes.
 const DRIFT: Duration = Duration::from_secs(480);
-/// Beyond 400 load balancers that takes longer: the looks alone would use up what AWS answers.
-const DRIFT_EACH: Duration = Duration::from_millis(1200);
+/// Beyond 700 load balancers that takes longer: the looks alone would use up what AWS answers.
+const DRIFT_EACH: Duration = Duration::from_millis(700);
 /// By how much that is spread, so that load balancers made together are not looked at together.
 const SPREAD: Duration = Duration::from_secs(90);
 /// How often it is looked whether targets became healthy, while some are not.

@@ -40,6 +40,8 @@ pub mod fact {
     pub const ADDRESSES: &str = "addresses";
     /// Which attributes were last set, and when: `MILLISECONDS HASH`.
     pub const ATTRIBUTES_SET: &str = "attributes-set";
+    /// Which attributes were last seen as wished, and when: `MILLISECONDS HASH`.
+    pub const ATTRIBUTES_SEEN: &str = "attributes-seen";
     /// Which tags were last set, and when: `MILLISECONDS HASH`.
     pub const TAGS_SET: &str = "tags-set";
     /// What the targets of a target group are.

@@ -10,8 +10,8 @@ use super::look::Look;
 use crate::api::{Api, ApiError, DescribeAddresses, LoadBalancerState, ask};
 use crate::cloud::published::is_served;
 use crate::model::Nlb;
-use crate::naming::family_word;
-use crate::naming::{fact, kind};
+use crate::naming::{fact, family_word, kind};
+use crate::plan::attributes::{note, settle};
 use crate::plan::operation::load_balancer_facts;
 
 impl<A: Api> Look<'_, A> {
@@ -108,6 +108,23 @@ impl<A: Api> Look<'_, A> {
             for (name, value) in facts {
                 self.fact(&key, name, Some(value));
             }
+        }
+        self.keep_seen_attributes();
+    }
+
+    fn keep_seen_attributes(&mut self) {
+        let Some(nlb) = self.nlb() else { return };
+        let as_wished = self.actual.target_groups.iter().filter_map(|(key, found)| {
+            let wish = nlb.target_groups.get(&key.role)?;
+            let kinds = Some((wish.protocol, wish.target_type));
+            let entry = self.inventory.get(key);
+            let found = found.attributes.as_ref()?;
+            let change = settle(kind::TARGET_GROUP, kinds, &wish.attributes, Some(found), entry);
+            change.is_none().then(|| (key.clone(), note(&wish.attributes, self.now)))
+        });
+        let as_wished: Vec<(ResourceKey, String)> = as_wished.collect();
+        for (key, seen) in as_wished {
+            self.fact(&key, fact::ATTRIBUTES_SEEN, Some(seen));
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::api::{
     Which, ask,
 };
 use crate::naming::kind;
-use crate::plan::attributes::is_recorded;
+use crate::plan::attributes::{is_known, is_recorded};
 use crate::refusal::is_gone;
 
 impl<A: Api> Look<'_, A> {
@@ -112,7 +112,8 @@ impl<A: Api> Look<'_, A> {
         let wish = self.nlb().and_then(|nlb| nlb.target_groups.get(&key.role));
         let leaves = entry.is_some_and(|entry| entry.phase == Phase::Leaving) && !targets.is_empty();
         let asked = wish.is_some_and(|wish| !wish.attributes.is_empty());
-        let attributes = if asked || leaves || entry.is_some_and(is_recorded) {
+        let known = entry.zip(wish).is_some_and(|(entry, wish)| is_known(entry, &wish.attributes, self.now));
+        let attributes = if leaves || (!known && (asked || entry.is_some_and(is_recorded))) {
             match ask(self.api, DescribeTargetGroupAttributes { arn }).await {
                 Ok(attributes) => Some(attributes),
                 Err(error) if is_gone(&error) => None,

@@ -1,12 +1,17 @@
 //! Attributes: what is asked for is set, what is no longer asked for is put back, everything else is left alone.
 
+use std::time::Duration;
+
 use daymark_model::{Resource, Timestamp};
 use daymark_providers::text::short_hash;
 
 use super::SETTLES_WITHIN;
 use super::operation::Records;
 use crate::api::{Attributes, NlbProtocol, TargetType};
-use crate::naming::{kind, record};
+use crate::naming::{fact, kind, record};
+
+/// For how long the attributes of a target group are not looked at again that were as wished.
+const SEEN_LASTS: Duration = Duration::from_secs(1800);
 
 /// What has to change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,9 +68,22 @@ pub fn note(attributes: &Attributes, now: Timestamp) -> String {
 
 /// Whether these attributes were set so recently that AWS may not show them yet.
 pub fn is_settling(noted: &str, attributes: &Attributes, now: Timestamp) -> bool {
+    is_noted(noted, attributes, now, SETTLES_WITHIN)
+}
+
+/// Whether the attributes of a target group were seen as they are wished not long ago: they are not looked at again.
+pub fn is_known(resource: &Resource, wish: &Attributes, now: Timestamp) -> bool {
+    let of_others = |name: &String| {
+        name.strip_prefix(record::ATTRIBUTE_PREFIX).is_some_and(|key| !wish.contains_key(key))
+    };
+    let seen = resource.facts.get(fact::ATTRIBUTES_SEEN);
+    seen.is_some_and(|noted| is_noted(noted, wish, now, SEEN_LASTS)) && !resource.recorded.keys().any(of_others)
+}
+
+fn is_noted(noted: &str, attributes: &Attributes, now: Timestamp, within: Duration) -> bool {
     let Some((at, noted)) = noted.split_once(' ') else { return false };
     let at = at.parse().map(Timestamp);
-    noted == hash(attributes) && at.is_ok_and(|at| now.since(at) < SETTLES_WITHIN)
+    noted == hash(attributes) && at.is_ok_and(|at| now.since(at) < within)
 }
 
 fn hash(attributes: &Attributes) -> String {
