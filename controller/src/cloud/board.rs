@@ -224,7 +224,7 @@ impl Board {
         wanted.observed_generation = generation;
         wanted.conditions = conditions.unwrap_or_else(|| found.conditions.clone());
         wanted.last_sync.clone_from(&found.last_sync);
-        let mut fields = match status::difference(raw.status.as_ref(), &wanted.clone().bounded()) {
+        let mut fields = match status::difference(raw.status.as_ref(), &wanted.bounded()) {
             Ok(fields) => fields?,
             Err(error) => {
                 warn!(load_balancer = %key, %error, "a status cannot be written");

@@ -251,11 +251,17 @@ impl Fleet {
         member.passes += 1;
         let (desired, inventory) = (member.desired.clone(), member.inventory.clone());
         let version = member.version;
-        let (cloud, now) = (self.cloud.clone(), self.now());
+        // As the controller's turns call.
+        let class = match (&desired, depth) {
+            (None, _) => StepClass::Delete,
+            (Some(_), Depth::Targets) => StepClass::Targets,
+            (Some(_), Depth::Full) => StepClass::Change,
+        };
+        let (cloud, now) = (self.cloud.through(self.paced.with_class(class)), self.now());
         self.running.spawn(async move {
             let policy = Policy::default();
             let report =
-                pass::run(&*cloud, &mut Saved, desired.as_deref(), inventory, depth, &policy, now).await;
+                pass::run(&cloud, &mut Saved, desired.as_deref(), inventory, depth, &policy, now).await;
             Ended { number, version, depth, report }
         });
     }
