@@ -77,7 +77,8 @@ pub fn is_known(resource: &Resource, wish: &Attributes, now: Timestamp) -> bool 
         name.strip_prefix(record::ATTRIBUTE_PREFIX).is_some_and(|key| !wish.contains_key(key))
     };
     let seen = resource.facts.get(fact::ATTRIBUTES_SEEN);
-    seen.is_some_and(|noted| is_noted(noted, wish, now, SEEN_LASTS)) && !resource.recorded.keys().any(of_others)
+    seen.is_some_and(|noted| is_noted(noted, wish, now, SEEN_LASTS))
+        && !resource.recorded.keys().any(of_others)
 }
 
 fn is_noted(noted: &str, attributes: &Attributes, now: Timestamp, within: Duration) -> bool {

@@ -1,6 +1,6 @@
 //! Security groups of a load balancer: our own one says who may come, exactly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daymark_model::{Phase, ResourceKey};
 use daymark_providers::StepClass;
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::Planner;
 use super::operation::{AwsOperation, GroupRef, Records};
-use crate::api::{Ingress, NlbProtocol, Peer, RuleProtocol};
+use crate::api::{Ingress, IngressRule, NlbProtocol, Peer, RuleProtocol};
 use crate::model::Security;
 use crate::naming::{FRONTEND_ROLE, kind, record, rule_description};
 use crate::observe::FoundLoadBalancer;
@@ -84,33 +84,79 @@ impl Planner<'_> {
             }
             return;
         };
+        let found = found.clone();
         let present: BTreeSet<&Ingress> = found.rules.iter().map(|rule| &rule.ingress).collect();
-        let missing: BTreeSet<Ingress> =
-            wanted.iter().filter(|rule| !present.contains(rule)).cloned().collect();
-        let surplus: Vec<String> = found
-            .rules
-            .iter()
-            .filter(|rule| !wanted.contains(&rule.ingress))
-            .map(|rule| rule.id.clone())
-            .collect();
-        // Where the quota leaves no room for both, what is not wished goes first.
+        let missing: Vec<Ingress> = wanted.iter().filter(|rule| !present.contains(rule)).cloned().collect();
+        let surplus: Vec<&IngressRule> =
+            found.rules.iter().filter(|rule| !wanted.contains(&rule.ingress)).collect();
         let together = rule_count(present.iter().copied().chain(&missing));
-        let crowded = together > RULES_PER_GROUP;
-        if !crowded {
-            self.authorize(&key, missing.clone(), together);
-        }
-        if !surplus.is_empty() {
-            let operation = AwsOperation::Revoke { group: GroupRef::Own(key.clone()), rules: surplus };
-            if self.repairs && !crowded {
+        let left = if together <= RULES_PER_GROUP {
+            self.authorize(&key, missing.into_iter().collect(), together);
+            surplus
+        } else {
+            self.exchange(&key, &wanted, found.rules.iter().collect(), missing)
+        };
+        if !left.is_empty() {
+            let rules = left.into_iter().map(|rule| rule.id.clone()).collect();
+            let operation = AwsOperation::Revoke { group: GroupRef::Own(key.clone()), rules };
+            if self.repairs {
                 self.late_step(StepClass::Delete, operation, "not wished");
             } else {
                 self.mend(operation, "not wished");
             }
         }
-        if crowded {
-            self.authorize(&key, missing, rule_count(&wanted));
-        }
         self.tags(&key, &found.tags);
+    }
+
+    /// Brings the rules of a security group to `wanted` where the quota leaves no room for both: bit by bit, and nobody who
+    /// may come is kept out longer than it takes to let him in by another rule. Gives what may go at the end.
+    fn exchange<'r>(
+        &mut self,
+        key: &ResourceKey,
+        wanted: &BTreeSet<Ingress>,
+        mut present: Vec<&'r IngressRule>,
+        mut missing: Vec<Ingress>,
+    ) -> Vec<&'r IngressRule> {
+        missing.sort_by(|a, b| a.peer.cmp(&b.peer).then_with(|| a.cmp(b)));
+        let mut made: BTreeSet<Ingress> = BTreeSet::new();
+        let is_surplus = |rule: &&&IngressRule| !wanted.contains(&rule.ingress);
+        loop {
+            let mut batch = BTreeSet::new();
+            while let Some(next) = missing.first() {
+                let then = present.iter().map(|rule| &rule.ingress).chain(&made).chain(&batch).chain([next]);
+                if rule_count(then) > RULES_PER_GROUP {
+                    break;
+                }
+                batch.insert(missing.remove(0));
+            }
+            made.extend(batch.iter().cloned());
+            self.authorize(key, batch, rule_count(wanted));
+            let surplus: Vec<&IngressRule> = present.iter().filter(is_surplus).copied().collect();
+            if missing.is_empty() {
+                return surplus;
+            }
+            // Whom nobody wishes to come goes first, then what says of somebody again what another rule says already.
+            let waits = |rule: &&&IngressRule| missing.iter().any(|next| next.peer == rule.ingress.peer);
+            let stranger = |rule: &&&IngressRule| wanted.iter().all(|other| other.peer != rule.ingress.peer);
+            let mut goes: Vec<&IngressRule> = surplus.iter().filter(stranger).copied().collect();
+            if goes.is_empty() {
+                goes = surplus.iter().filter(|rule| !waits(rule)).copied().collect();
+            }
+            if goes.is_empty() {
+                let next = missing.first().map(|next| &next.peer);
+                let own = surplus.iter().find(|rule| Some(&rule.ingress.peer) == next);
+                goes.extend(own.or(surplus.first()).copied());
+            }
+            if goes.is_empty() {
+                // AWS says how many it allows: somebody may have raised the quota.
+                self.authorize(key, missing.into_iter().collect(), rule_count(wanted));
+                return Vec::new();
+            }
+            present.retain(|rule| !goes.iter().any(|other| other.id == rule.id));
+            let rules = goes.into_iter().map(|rule| rule.id.clone()).collect();
+            let operation = AwsOperation::Revoke { group: GroupRef::Own(key.clone()), rules };
+            self.mend(operation, "it makes room for what is wished");
+        }
     }
 
     fn authorize(&mut self, key: &ResourceKey, rules: BTreeSet<Ingress>, total: usize) {
@@ -206,6 +252,9 @@ impl Planner<'_> {
     }
 }
 
+/// The rules of our own security group: one for each source and port, or where that is more than a group may have, one for
+/// each source and protocol, over all ports. That lets nobody in further: the group is the load balancer's own, and it
+/// listens on no other ports.
 fn wanted_rules(
     ports: &BTreeSet<(NlbProtocol, u16)>,
     sources: &BTreeSet<IpNet>,
@@ -214,21 +263,40 @@ fn wanted_rules(
 ) -> BTreeSet<Ingress> {
     // Networks inside others, or halves of one, would only use up the quota of rules.
     let sources = IpNet::aggregate(&sources.iter().copied().collect());
-    let peers =
-        sources.iter().copied().map(Peer::Cidr).chain(prefix_lists.iter().cloned().map(Peer::PrefixList));
-    let mut rules = BTreeSet::new();
-    for peer in peers {
-        for (protocol, port) in ports {
-            for protocol in protocols(*protocol) {
-                let port = i32::from(*port);
-                rules.insert(Ingress { protocol: *protocol, from: port, to: port, peer: peer.clone() });
+    let peers: Vec<Peer> = sources
+        .into_iter()
+        .map(Peer::Cidr)
+        .chain(prefix_lists.iter().cloned().map(Peer::PrefixList))
+        .collect();
+    let rules = |spans: BTreeSet<(RuleProtocol, u16, u16)>| {
+        let mut rules = BTreeSet::new();
+        for peer in &peers {
+            rules.extend(spans.iter().map(|(protocol, from, to)| Ingress {
+                protocol: *protocol,
+                from: i32::from(*from),
+                to: i32::from(*to),
+                peer: peer.clone(),
+            }));
+            if path_mtu {
+                rules.extend(path_mtu_rules(peer));
             }
         }
-        if path_mtu {
-            rules.extend(path_mtu_rules(&peer));
-        }
+        rules
+    };
+    let single: BTreeSet<(RuleProtocol, u16, u16)> = ports
+        .iter()
+        .flat_map(|(protocol, port)| protocols(*protocol).iter().map(|protocol| (*protocol, *port, *port)))
+        .collect();
+    let exact = rules(single.clone());
+    if rule_count(&exact) <= RULES_PER_GROUP {
+        return exact;
     }
-    rules
+    let mut spans: BTreeMap<RuleProtocol, (u16, u16)> = BTreeMap::new();
+    for (protocol, from, to) in single {
+        let span = spans.entry(protocol).or_insert((from, to));
+        *span = (span.0.min(from), span.1.max(to));
+    }
+    rules(spans.into_iter().map(|(protocol, (from, to))| (protocol, from, to)).collect())
 }
 
 fn protocols(protocol: NlbProtocol) -> &'static [RuleProtocol] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use daymark_aws::api::{IngressRule, Peer};
+use daymark_aws::api::{Ingress, IngressRule, Peer, Request};
 use daymark_aws::model::{Desired, Nlb, PortRange, Security};
 use daymark_aws_fake::{Aws, Quotas};
 use daymark_providers::ErrorClass;
@@ -72,12 +72,63 @@ async fn families_have_a_quota_each() {
     assert_eq!(writes, ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]);
 }
 
+/// The rules' ports, and how many rules there are.
+fn shape(aws: &Aws) -> (BTreeSet<(i32, i32)>, usize) {
+    let rules = frontend(aws).1;
+    (rules.iter().map(|rule| (rule.ingress.from, rule.ingress.to)).collect(), rules.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_sources_are_let_in_over_a_range_of_ports() {
+    let aws = Aws::builder().build();
+    let mut driver = Driver::new(&aws);
+    let mut wish = nlb(&aws, &[80, 443, 8443]);
+    from(&mut wish, (0..20).map(|n| format!("10.{n}.7.0/24")));
+    driver.settled(&wish).await;
+    assert_eq!(shape(&aws), ([(80, 80), (443, 443), (8443, 8443)].into(), 60));
+    let (before, old) = (frontend(&aws).1, peers(&aws));
+    // One more: the group is full. One source waits for one port for as long as a call takes, and all others for nothing.
+    from(&mut wish, (0..21).map(|n| format!("10.{n}.7.0/24")));
+    aws.reset_calls();
+    driver.settled(&wish).await;
+    assert_eq!(shape(&aws), ([(80, 8443)].into(), 21));
+    assert_eq!(peers(&aws).len(), 21);
+    let mut standing: Vec<(String, Ingress)> =
+        before.into_iter().map(|rule| (rule.id, rule.ingress)).collect();
+    for call in aws.writes() {
+        match call.request {
+            Request::RevokeSecurityGroupIngress(call) => {
+                standing.retain(|(id, _)| !call.rules.contains(id));
+            }
+            Request::AuthorizeSecurityGroupIngress(call) => {
+                standing.extend(call.rules.into_iter().map(|rule| (String::new(), rule)));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(standing.len() <= 60);
+        let lets_in = |peer: &IpNet, port: i32| {
+            standing
+                .iter()
+                .any(|(_, rule)| rule.peer == Peer::Cidr(*peer) && rule.from <= port && port <= rule.to)
+        };
+        let out = old.iter().flat_map(|peer| [80, 443, 8443].map(|port| (peer, port)));
+        let out: Vec<_> = out.filter(|(peer, port)| !lets_in(peer, *port)).collect();
+        assert!(out.len() <= 1, "{out:?}");
+    }
+    assert!(aws.writes().len() <= 10, "{:?}", aws.writes());
+    // And back.
+    from(&mut wish, (0..20).map(|n| format!("10.{n}.7.0/24")));
+    driver.settled(&wish).await;
+    assert_eq!(shape(&aws), ([(80, 80), (443, 443), (8443, 8443)].into(), 60));
+    assert_eq!(peers(&aws).len(), 20);
+}
+
 #[tokio::test(start_paused = true)]
 async fn too_many_rules_are_refused_with_numbers_and_what_to_do() {
     let aws = Aws::builder().build();
     let mut driver = Driver::new(&aws);
     let mut wish = nlb(&aws, &[80, 443]);
-    from(&mut wish, (0..40).map(|n| format!("10.{n}.7.0/24")));
+    from(&mut wish, (0..80).map(|n| format!("10.{n}.7.0/24")));
     let End::Failed(error) = driver.settle(Some(&desired(&wish))).await.end else { panic!() };
     assert_eq!(error.class, ErrorClass::Quota);
     let text = error.to_string();
@@ -99,6 +150,11 @@ async fn too_many_rules_are_refused_with_numbers_and_what_to_do() {
     from(&mut wish, (0..30).map(|n| format!("10.{n}.9.0/24")));
     driver.settled(&wish).await;
     assert_eq!(frontend(&aws).1.len(), 60);
+    // Somebody raised the quota: AWS is asked.
+    aws.set_quotas(Quotas { rules: 100, ..Quotas::default() });
+    from(&mut wish, (0..80).map(|n| format!("10.{n}.7.0/24")));
+    driver.settled(&wish).await;
+    assert_eq!(shape(&aws), ([(80, 443)].into(), 80));
 }
 
 #[tokio::test(start_paused = true)]
