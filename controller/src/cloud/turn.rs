@@ -97,13 +97,16 @@ async fn serve_on(
         pass::run(&cloud, &mut shelf, Some(desired), record.inventory, depth, &task.policy, now).await;
     turn.object = Some(shelf.object);
     let carried_out = matches!(report.end, End::Converged | End::Waiting(_) | End::Held);
-    let full = depth == Depth::Full && carried_out;
     turn.report = Some(report);
-    if full {
+    // Whoever leaves a load balancer that only stands is not kept waiting until others are mended: what was made for it is
+    // in the inventory, and goes then.
+    if carried_out && (depth == Depth::Full || task.only_stands()) {
         for service in &task.leaving {
             tools.objects.release(service).await.map_err(api_server)?;
             turn.released.push(service.view.key.clone());
         }
+    }
+    if carried_out && depth == Depth::Full {
         take_over_finalizers(tools, task, turn).await?;
     }
     Ok(())
