@@ -154,8 +154,16 @@ async fn services_of_a_group_share_one_load_balancer() -> Result<()> {
     stage.delete("a").await?;
     stage.only_balancer("b's and c's ports", |b| b.listeners.keys().copied().eq([80, 443])).await?;
     stage.hostname("c").await?;
-    stage.delete("b").await?;
+    // The oldest has a mistake: all stands as it is, and who goes does not wait.
+    stage.annotate("b", "daymark.dev/grup", Some("edge")).await?;
+    stage.told("b", "False", "UnknownAnnotation").await?;
+    stage.told("c", "False", "GroupWaits").await?;
+    stage.only_balancer("both ports", |b| b.listeners.keys().copied().eq([80, 443])).await?;
     stage.delete("c").await?;
+    stage.annotate("b", "daymark.dev/grup", None).await?;
+    stage.hostname("b").await?;
+    stage.only_balancer("b's port", |b| b.listeners.keys().copied().eq([443])).await?;
+    stage.delete("b").await?;
     stage.nothing_left().await?;
     stage.finish().await
 }
