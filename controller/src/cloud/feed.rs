@@ -31,6 +31,7 @@ impl Seen {
 
 /// What the watches tell the owner.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "few are under way at a time, and they are taken apart at once")]
 pub enum Signal {
     /// About Services.
     Services(Update<Seen>),

@@ -575,7 +575,7 @@ impl Index {
             NodeAccessState::Awaited if self.policy(Some(profile), members).mode != CloudMode::Apply => {
                 NodeAccessState::Group("the group that nodes let in".to_owned())
             }
-            way => way,
+            way @ (NodeAccessState::NotManaged | NodeAccessState::Awaited | NodeAccessState::Group(_)) => way,
         };
         build(&profile.aws, &subject, world, way)
     }

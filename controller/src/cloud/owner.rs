@@ -59,7 +59,7 @@ const ALIVE: Duration = Duration::from_secs(60);
 /// What a task comes back with.
 enum Done {
     Turn(Key, Box<Turn>, Depth, Option<Box<Serve>>, Option<Box<Remove>>),
-    Write(Write, Result<Option<Meta>, super::object::WriteError>),
+    Write(Box<(Write, Result<Option<Meta>, super::object::WriteError>)>),
     Rival(Result<Rival, daymark_kube::CallError>, Watch),
     Orphans(Box<orphans::Findings>),
 }
@@ -231,7 +231,7 @@ impl Owner {
             let objects = self.tools.objects.clone();
             self.tasks.spawn(async move {
                 let result = write.send(&objects).await;
-                Done::Write(write, result)
+                Done::Write(Box::new((write, result)))
             });
         }
         if let Some(place) = self.search.next(&self.index) {
@@ -393,7 +393,8 @@ impl Owner {
                 self.removed(key.clone(), *turn, task.as_deref());
                 self.turn_ended(key);
             }
-            Done::Write(write, result) => {
+            Done::Write(written) => {
+                let (write, result) = *written;
                 let object = write.object().cloned();
                 if let (Some(key), Ok(Some(meta))) = (&object, &result) {
                     self.index.object_written(key, meta);

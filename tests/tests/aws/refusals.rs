@@ -9,6 +9,9 @@ use daymark_tests::{Result, ensure, wait_for};
 use crate::common;
 use crate::stage::{PATIENCE, Stage, service};
 
+/// A Service's name and annotations; the reason that it is told (empty = any), and what the message says among others.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a str, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_names_cause_and_remedy_and_others_go_on() -> Result<()> {
     let stage = Stage::set("aws-refusals", "").await?;
@@ -16,7 +19,7 @@ async fn every_refusal_names_cause_and_remedy_and_others_go_on() -> Result<()> {
     let both = format!("{a},{b}");
     let one_zone = format!("{a},{}", stage.ground.private[0]);
     let internet = ("scheme", "internet-facing");
-    let cases: [(&str, Vec<(&str, &str)>, &str, &str); 8] = [
+    let cases: [Case<'_>; 8] = [
         ("typo", vec![("subnet", a)], "UnknownAnnotation", "did you mean subnets"),
         ("own-typo", vec![("daymark.dev/grup", "x")], "UnknownAnnotation", "did you mean"),
         ("quic", vec![("quic-enabled-ports", "80")], "", "not supported"),

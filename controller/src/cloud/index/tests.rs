@@ -102,14 +102,14 @@ fn apply(index: &mut Index, service: CloudService) -> Touched {
 fn served(task: Task) -> Box<Serve> {
     match task {
         Task::Serve(serve) => serve,
-        other => panic!("{other:?}"),
+        other @ (Task::Nothing | Task::Remove(_) | Task::Leave(_)) => panic!("{other:?}"),
     }
 }
 
 fn removed(task: Task) -> Box<Remove> {
     match task {
         Task::Remove(remove) => remove,
-        other => panic!("{other:?}"),
+        other @ (Task::Nothing | Task::Serve(_) | Task::Leave(_)) => panic!("{other:?}"),
     }
 }
 
