@@ -45,6 +45,8 @@ const BATCH: usize = 256;
 const DRIFT: Duration = Duration::from_secs(480);
 /// Beyond 700 load balancers that takes longer: the looks alone would use up what AWS answers.
 const DRIFT_EACH: Duration = Duration::from_millis(700);
+/// Such looks come in rounds: what is asked about several load balancers at once is one call.
+const ROUND: Duration = Duration::from_secs(10);
 /// By how much that is spread, so that load balancers made together are not looked at together.
 const SPREAD: Duration = Duration::from_secs(90);
 /// How often it is looked whether targets became healthy, while some are not.
@@ -512,7 +514,7 @@ impl Owner {
             let spread = SPREAD * u32::try_from(seed(key) % 64).unwrap_or(0) / 64;
             let all = u32::try_from(self.index.objects().count()).unwrap_or(u32::MAX);
             let drift = DRIFT.max(DRIFT_EACH.saturating_mul(all)) + spread;
-            self.queue.mark(key, Depth::Full, now + drift, StepClass::Cosmetic, Cause::Routine);
+            self.queue.mark(key, Depth::Full, round(now + drift), StepClass::Cosmetic, Cause::Routine);
         }
         let sick =
             report.published.iter().flat_map(|p| &p.ports).any(|p| p.healthy < p.total || p.draining > 0);
@@ -618,6 +620,12 @@ fn seed(key: &Key) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()
+}
+
+/// The beginning of the round that `at` is in.
+fn round(at: Timestamp) -> Timestamp {
+    let length = i64::try_from(ROUND.as_millis()).unwrap_or(1);
+    Timestamp(at.0 - at.0.rem_euclid(length))
 }
 
 fn wall() -> Timestamp {

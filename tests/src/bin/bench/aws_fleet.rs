@@ -25,6 +25,8 @@ use crate::aws_services::{PORTS, Service, node_access, profile};
 const PASSES: usize = 1024;
 const DRIFT: Duration = Duration::from_secs(480);
 const SPREAD: Duration = Duration::from_secs(90);
+/// The length of a round, in milliseconds.
+const ROUND: i64 = 10_000;
 const HEALTH: Duration = Duration::from_secs(15);
 const HEALTH_LOOKS: u32 = 20;
 
@@ -302,7 +304,8 @@ impl Fleet {
         }
         if depth == Depth::Full && member.desired.is_some() {
             let spread = SPREAD * u32::try_from(seed % 64).unwrap_or(0) / 64;
-            let at = now + DRIFT + spread;
+            let at = (now + DRIFT + spread).0;
+            let at = Timestamp(at - at.rem_euclid(ROUND));
             self.queue.mark(&number, Depth::Full, at, StepClass::Cosmetic, Cause::Routine);
         }
         let mut ports = report.published.iter().flat_map(|published| &published.ports);
