@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use daymark_aws::model::Surplus;
 use daymark_config::crd;
 use daymark_config::native;
 use daymark_kube::views::cloud;

@@ -11,7 +11,7 @@ use crate::api::{Api, ApiError, DescribeAddresses, LoadBalancerState, ask};
 use crate::cloud::published::is_served;
 use crate::model::Nlb;
 use crate::naming::{fact, family_word, kind};
-use crate::plan::attributes::{note, settle};
+use crate::plan::attributes::{note, settle, were_set_lately};
 use crate::plan::operation::load_balancer_facts;
 
 impl<A: Api> Look<'_, A> {
@@ -117,9 +117,9 @@ impl<A: Api> Look<'_, A> {
         let as_wished = self.actual.target_groups.iter().filter_map(|(key, found)| {
             let wish = nlb.target_groups.get(&key.role)?;
             let kinds = Some((wish.protocol, wish.target_type));
-            let entry = self.inventory.get(key);
+            let entry = self.inventory.get(key).filter(|entry| !were_set_lately(entry, self.now))?;
             let found = found.attributes.as_ref()?;
-            let change = settle(kind::TARGET_GROUP, kinds, &wish.attributes, Some(found), entry);
+            let change = settle(kind::TARGET_GROUP, kinds, &wish.attributes, Some(found), Some(entry));
             change.is_none().then(|| (key.clone(), note(&wish.attributes, self.now)))
         });
         let as_wished: Vec<(ResourceKey, String)> = as_wished.collect();

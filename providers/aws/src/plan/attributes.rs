@@ -71,6 +71,13 @@ pub fn is_settling(noted: &str, attributes: &Attributes, now: Timestamp) -> bool
     is_noted(noted, attributes, now, SETTLES_WITHIN)
 }
 
+/// Whether attributes were set so recently that AWS may still show those of before.
+pub fn were_set_lately(resource: &Resource, now: Timestamp) -> bool {
+    let noted = resource.facts.get(fact::ATTRIBUTES_SET).and_then(|noted| noted.split_once(' '));
+    let at = noted.and_then(|(at, _)| at.parse().ok()).map(Timestamp);
+    at.is_some_and(|at| now.since(at) < SETTLES_WITHIN)
+}
+
 /// Whether the attributes of a target group were seen as they are wished not long ago: they are not looked at again.
 pub fn is_known(resource: &Resource, wish: &Attributes, now: Timestamp) -> bool {
     let of_others = |name: &String| {

@@ -443,6 +443,8 @@ impl Operation for AwsOperation {
                 intend(inventory, &new.key, &new.name, now);
                 at_creation(&new.tags).write(inventory, &new.key);
                 if let Some(resource) = inventory.get_mut(&new.key) {
+                    // An attempt that failed may have asked for other addresses.
+                    resource.facts.retain(|name, _| !name.starts_with(fact::STATIC_PREFIX));
                     resource.facts.extend(new.facts.clone());
                 }
             }
@@ -462,9 +464,14 @@ impl Operation for AwsOperation {
             Self::AuthorizeNodes { key, .. } => intend(inventory, key, "", now),
             Self::SetSubnets { key, records, .. }
             | Self::SetSecurityGroups { key, records, .. }
-            | Self::SetAttributes { key, records, .. }
             | Self::SetCapacity { key, records, .. }
             | Self::SetTags { key, records, .. } => records.write(inventory, key),
+            Self::SetAttributes { key, records, .. } => {
+                records.write(inventory, key);
+                if let Some(resource) = inventory.get_mut(key) {
+                    resource.facts.remove(fact::ATTRIBUTES_SEEN);
+                }
+            }
             Self::ModifyListener(change) => change.records.write(inventory, &change.key),
             Self::DeleteSecurityGroup { key }
             | Self::DeleteTargetGroup { key }

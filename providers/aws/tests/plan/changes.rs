@@ -74,6 +74,25 @@ async fn attributes_are_put_back_when_the_wish_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn attributes_that_change_there_and_back_are_looked_at() {
+    let aws = Aws::builder().build();
+    let mut wish = nlb(&aws, &[80]);
+    let say = |wish: &mut Nlb, value: &str| {
+        let group = wish.target_groups.get_mut(&role(80)).unwrap();
+        group.attributes.insert("proxy_protocol_v2.enabled".into(), value.into());
+    };
+    say(&mut wish, "false");
+    let mut driver = settled(&aws, &wish).await;
+    for value in ["true", "false", "true"] {
+        say(&mut wish, value);
+        driver.settled(&wish).await;
+        let snapshot = aws.snapshot();
+        let group = snapshot.target_groups.values().next().unwrap();
+        assert_eq!(group.attributes["proxy_protocol_v2.enabled"], value);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_kind_of_target_warms_up_before_the_listener_moves() {
     let aws = Aws::builder().build();
     let mut wish = nlb(&aws, &[80]);

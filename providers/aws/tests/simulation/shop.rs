@@ -256,7 +256,7 @@ impl Shop {
         let object: Option<&Object> = book.objects.get(NODE_ACCESS);
         let in_use = book.objects.keys().any(|key| key != NODE_ACCESS);
         let (ranges, surplus) = self.ranges(book);
-        if ranges.is_empty() && !in_use {
+        if ranges.is_empty() && (object.is_none() || !in_use) {
             return Ok(if object.is_some() { Task::Remove } else { Task::Nothing });
         }
         let uid = object.map_or(NODE_ACCESS.to_owned(), |object| object.uid.clone());
