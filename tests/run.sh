@@ -64,19 +64,20 @@ trap 'kill $pace; rm -rf "$work"' EXIT
 # Runs the tests of some files, so many at a time. What failed while the machine itself stood still is tried again, one by
 # one: timers that are late say nothing about Daymark.
 run() {
-    local failed attempt test jobs=$1
+    local failed attempt test before jobs=$1 log="$work/$2"
     shift
-    : >"$work/stalls"
-    if cargo test "${selection[@]}" "${@/#/--test=}" --no-fail-fast -- --test-threads="$jobs" 2>&1 | tee "$work/run"; then
-        cat "$work/run" >>"$work/output"
+    before=$(wc -l <"$work/stalls")
+    if cargo test "${selection[@]}" "${@/#/--test=}" --no-fail-fast -- --test-threads="$jobs" 2>&1 | tee "$log"; then
+        cat "$log" >>"$work/output"
         return 0
     fi
-    cat "$work/run" >>"$work/output"
-    mapfile -t failed < <(names '^test [^ ]+ \\.\\.\\. FAILED' <"$work/run")
-    if [[ ! -s $work/stalls ]] || ((${#failed[@]} == 0)); then
+    cat "$log" >>"$work/output"
+    mapfile -t failed < <(names '^test [^ ]+ \\.\\.\\. FAILED' <"$log")
+    tail -n "+$((before + 1))" "$work/stalls" >"$log.stalls"
+    if [[ ! -s $log.stalls ]] || ((${#failed[@]} == 0)); then
         return 1
     fi
-    echo "lab tests: this machine stood still $(wc -l <"$work/stalls") times, for up to $(sort -n "$work/stalls" | tail -n 1) ms;" \
+    echo "lab tests: this machine stood still $(wc -l <"$log.stalls") times, for up to $(sort -n "$log.stalls" | tail -n 1) ms;" \
         "trying again, one by one: ${failed[*]}" >&2
     for test in "${failed[@]}"; do
         for attempt in second third none; do
@@ -87,13 +88,21 @@ run() {
     done
 }
 
-# Those about the API server and the cloud mostly wait; those of routers and segments count milliseconds; dozens of nodes
-# keep a machine busy.
-waiting='^(assign|aws|aws_wire|bad_input|claims|controller|crds|survival)$'
-mapfile -t patient < <(printf '%s\n' "${files[@]}" | grep -E "$waiting")
-mapfile -t others < <(printf '%s\n' "${files[@]}" | grep -vE "$waiting|^l2_failures$")
+# Those about the cloud and the API server mostly wait, and run side by side; those of routers and segments count
+# milliseconds; dozens of nodes keep a machine busy.
+cloud=(aws aws_wire)
+server=(assign bad_input claims controller crds survival)
+apart=" ${cloud[*]} ${server[*]} l2_failures "
+others=()
+for file in "${files[@]}"; do
+    [[ $apart == *" $file "* ]] || others+=("$file")
+done
 status=0
-run $((jobs * 2)) "${patient[@]}" || status=$?
+run "$jobs" "${cloud[@]}" >"$work/beside" 2>&1 &
+beside=$!
+run "$jobs" "${server[@]}" || status=$?
+wait "$beside" || status=$?
+cat "$work/beside"
 run 1 l2_failures || status=$?
 run "$jobs" "${others[@]}" || status=$?
 names '^test [^ ]+ \\.\\.\\. ' <"$work/output" | compare "the tests that ran"
