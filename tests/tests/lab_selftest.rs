@@ -321,13 +321,21 @@ async fn what_a_dead_process_left_is_swept() -> Result<()> {
     let veth = ["link", "add", &interface, "type", "veth", "peer", "name", "there", "netns", netns.name()];
     command::run("ip", &veth).await?;
     let mut orphan = netns.command("tail").args(["-f", "/dev/null"]).spawn()?;
+    // A process is in the namespace some time after it was started.
+    wait_for("the orphan to be in the namespace", SOON, async || {
+        let inside = command::run("ip", &["netns", "pids", netns.name()]).await?;
+        let id = orphan.id().map(|id| id.to_string());
+        ensure!(inside.lines().any(|line| Some(line.trim()) == id.as_deref()), "{inside:?}, not {id:?}");
+        Ok(())
+    })
+    .await?;
 
     sweep(Kept::Leave)?;
     assert_eq!(lab.namespaces(), [netns.name()], "a lab that was kept stays");
     assert!(orphan.try_wait()?.is_none());
     std::fs::remove_dir_all(lab.directory())?;
     sweep(Kept::Leave)?;
-    assert!(!orphan.wait().await?.success());
+    assert!(!tokio::time::timeout(SOON, orphan.wait()).await??.success());
     assert_eq!(lab.namespaces(), [] as [String; 0]);
     let interfaces = command::run("ip", &["-brief", "link"]).await?;
     assert!(!interfaces.contains(&lab.root_interface()), "{interfaces}");
