@@ -227,7 +227,7 @@ fn draft(
         group: subject::group_of(&key.name).map(str::to_owned),
         members: names.clone(),
     };
-    let built = build(aws, &subject, &world, node_access(objects, own_namespace, profile));
+    let mut built = build(aws, &subject, &world, node_access(objects, own_namespace, profile));
     let mut notes = Vec::new();
     if let Some(nlb) = &built.nlb {
         let uses_node_ports =
@@ -241,7 +241,7 @@ fn draft(
         each.collect::<Vec<_>>()
     };
     let inventory = record.map(|record| &record.inventory);
-    let nlb = match built.desired(aws, &world, inventory) {
+    let nlb = match built.take_desired(aws, &world, inventory) {
         Some(Desired::LoadBalancer(nlb)) => Some(*nlb),
         Some(Desired::Standing(_)) => {
             notes.push("what stands in AWS stays as it is; only its targets are kept up to date".to_owned());
@@ -258,7 +258,7 @@ fn draft(
             name: key.name.clone(),
             profile: profile.to_owned(),
             members: names,
-            wanted: built.nlb.as_ref().map(wish),
+            wanted: nlb.as_ref().map(wish),
             refused: listed(&built.refused),
             warnings: listed(&built.warnings),
             notes,

@@ -105,6 +105,11 @@ impl Serve {
         }
     }
 
+    /// Its Services that are served.
+    pub fn accepted(&self) -> impl Iterator<Item = &CloudService> {
+        self.members.iter().filter(|member| !self.refused.contains_key(&member.view.key))
+    }
+
     /// Whether only targets are to be looked at, because nothing else can be told.
     pub fn only_stands(&self) -> bool {
         matches!(self.desired, Some(Desired::Standing(_)))
@@ -521,9 +526,9 @@ impl Index {
         let first_uid = members.first().map(|m| m.view.uid.as_str().to_owned()).unwrap_or_default();
         let uid = object.as_ref().map_or(first_uid, |object| object.identity.clone());
         let world = self.world(&key.namespace);
-        let built = self.built(key, &profile, members, &uid, &world);
+        let mut built = self.built(key, &profile, members, &uid, &world);
         let record = object.as_ref().and_then(|object| object.record.as_ref().ok());
-        let desired = built.desired(&profile.aws, &world, record.map(|record| &record.inventory));
+        let desired = built.take_desired(&profile.aws, &world, record.map(|record| &record.inventory));
         let mut refused: BTreeMap<ServiceKey, Vec<CloudError>> = BTreeMap::new();
         for (name, errors) in built.refused {
             refused.insert(ServiceKey::new(&key.namespace, &name), errors);

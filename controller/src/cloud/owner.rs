@@ -321,10 +321,10 @@ impl Owner {
             return;
         }
         // What was never made or looked at whole has no targets to look at alone.
-        let depth = match task.desired {
-            Some(Desired::Standing(_)) => Depth::Targets,
-            Some(Desired::LoadBalancer(_) | Desired::NodeAccess(_)) | None if task.stands() => depth,
-            Some(Desired::LoadBalancer(_) | Desired::NodeAccess(_)) | None => Depth::Full,
+        let depth = match (task.only_stands(), task.stands()) {
+            (true, _) => Depth::Targets,
+            (false, true) => depth,
+            (false, false) => Depth::Full,
         };
         let is_new = task.object.as_ref().is_none_or(|object| object.record.is_err());
         if is_new && !task.members.is_empty() && !self.told.contains_key(&key) {
@@ -463,7 +463,7 @@ impl Owner {
         if let Some(error) = &turn.failed
             && let Some(verdict) = say::failed(error, failures)
         {
-            for member in task.members.iter().filter(|member| !task.refused.contains_key(&member.view.key)) {
+            for member in task.accepted() {
                 self.board.say(&member.view.key, &member.view.uid, verdict.clone(), None);
             }
         }

@@ -82,7 +82,7 @@ async fn serve_on(
     };
     turn.object = Some(object.clone());
     let record = object.record.clone().map_err(unreadable)?;
-    for member in task.members.iter().filter(|member| !task.refused.contains_key(&member.view.key)) {
+    for member in task.accepted() {
         if !member.has_finalizer(finalizer::LOAD_BALANCER_CLEANUP) {
             tools.objects.hold(member).await.map_err(api_server)?;
         }

@@ -61,6 +61,7 @@ struct Spaces {
 
 impl Spaces {
     fn new(name: &str) -> Self {
+        sweep();
         let tag: u32 = name.bytes().fold(7, |tag: u32, b| tag.wrapping_mul(31).wrapping_add(b.into()));
         let spaces = Self { prefix: format!("dmbgp-{}-{:04x}", std::process::id(), tag & 0xffff) };
         let (node, router) = (spaces.node(), spaces.router());
@@ -87,16 +88,33 @@ impl Spaces {
 
 impl Drop for Spaces {
     fn drop(&mut self) {
-        for netns in [self.node(), self.router()] {
-            let pids = Command::new("ip").args(["netns", "pids", &netns]).output();
-            for pid in
-                pids.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default().lines()
-            {
-                let _ = Command::new("kill").args(["-9", pid]).status();
-            }
-            let _ = Command::new("ip").args(["netns", "del", &netns]).status();
+        [self.node(), self.router()].iter().for_each(|netns| remove(netns));
+    }
+}
+
+/// Removes what a process left that was killed.
+fn sweep() {
+    for line in asked(&["netns", "list"]).lines() {
+        let netns = line.split_whitespace().next().unwrap_or_default();
+        let of = netns.strip_prefix("dmbgp-").and_then(|rest| rest.split('-').next());
+        if of.is_some_and(|process| !std::path::Path::new("/proc").join(process).exists()) {
+            remove(netns);
         }
     }
+}
+
+/// Removes a namespace, with whatever still runs in it.
+fn remove(netns: &str) {
+    for pid in asked(&["netns", "pids", netns]).lines() {
+        let _ = Command::new("kill").args(["-9", pid]).status();
+    }
+    let _ = Command::new("ip").args(["netns", "del", netns]).status();
+}
+
+/// What `ip` answers; nothing when it fails.
+fn asked(arguments: &[&str]) -> String {
+    let output = Command::new("ip").args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 fn ip(arguments: &[&str]) {

@@ -21,7 +21,7 @@ use crate::news;
 
 impl Owner {
     pub(super) fn tell_services(&mut self, task: &Serve, report: &PassReport, failures: u32) {
-        for member in task.members.iter().filter(|m| !task.refused.contains_key(&m.view.key)) {
+        for member in task.accepted() {
             let Some(verdict) = say::condition(report, failures, &member.view.key) else {
                 continue;
             };

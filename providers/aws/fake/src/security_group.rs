@@ -44,12 +44,12 @@ impl State {
             tags: group.tags.seen(self.now, self.consistency.tags).clone(),
         });
         let lets_in = |group: &SecurityGroup| {
-            let rules = self.describe_rules(std::slice::from_ref(&group.id));
+            let is_let_in = |rule: &IngressRule| match &rule.ingress.peer {
+                Peer::Group(peer) => filter.letting_in.contains(peer),
+                Peer::Cidr(_) | Peer::PrefixList(_) => false,
+            };
             filter.letting_in.is_empty()
-                || rules.iter().any(|rule| match &rule.ingress.peer {
-                    Peer::Group(peer) => filter.letting_in.contains(peer),
-                    Peer::Cidr(_) | Peer::PrefixList(_) => false,
-                })
+                || self.describe_rules(std::slice::from_ref(&group.id)).iter().any(is_let_in)
         };
         let fits = |group: &SecurityGroup| fits(filter, &group.id, &group.vpc, &group.tags, &group.name);
         Ok(shown.filter(|group| fits(group) && lets_in(group)).collect())

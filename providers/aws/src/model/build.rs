@@ -79,10 +79,10 @@ pub fn build(profile: &AwsProfile, subject: &Subject, world: &World, node_access
 }
 
 impl Built {
-    /// What the load balancer of this `inventory` should be; `None` = nobody can tell, and nothing stands. What it has of a
-    /// Service that is refused stays with it.
-    pub fn desired(
-        &self,
+    /// Takes out what the load balancer of this `inventory` should be; `None` = nobody can tell, and nothing stands. What it
+    /// has of a Service that is refused stays with it.
+    pub fn take_desired(
+        &mut self,
         profile: &AwsProfile,
         world: &World,
         inventory: Option<&Inventory>,
@@ -91,8 +91,8 @@ impl Built {
             .filter(|_| !self.refused.is_empty())
             .map(|inventory| Standing::of(self.refused.keys().cloned(), profile, world, inventory))
             .unwrap_or_default();
-        match &self.nlb {
-            Some(nlb) => Some(Desired::LoadBalancer(Box::new(Nlb { standing, ..nlb.clone() }))),
+        match self.nlb.take() {
+            Some(nlb) => Some(Desired::LoadBalancer(Box::new(Nlb { standing, ..nlb }))),
             None => (!standing.targets.is_empty()).then_some(Desired::Standing(standing)),
         }
     }

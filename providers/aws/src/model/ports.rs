@@ -30,8 +30,7 @@ pub(super) struct Front<'a> {
 impl Front<'_> {
     /// The role of a target group of `service` at `number` for these protocols.
     pub(super) fn role(&self, service: &str, number: u16) -> String {
-        let protocols: Vec<String> =
-            self.ports.iter().map(|port| port.protocol.to_string().to_ascii_lowercase()).collect();
+        let protocols: Vec<String> = self.ports.iter().map(|port| protocol_word(port.protocol)).collect();
         format!("{service}/{}-{number}", protocols.join("_"))
     }
 
@@ -39,6 +38,11 @@ impl Front<'_> {
     fn speaks(&self, word: &str) -> bool {
         self.listener.as_str() == word || self.ports.iter().any(|port| port.protocol.to_string() == word)
     }
+}
+
+/// A protocol as roles of target groups say it.
+pub(super) fn protocol_word(protocol: Protocol) -> String {
+    protocol.to_string().to_ascii_lowercase()
 }
 
 /// The fronts of a Service, by port.

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daymark_model::{AwsProfile, Family, Inventory, Phase, Protocol, Resource, ResourceKey};
+use daymark_model::{AwsProfile, Family, Inventory, Phase, Resource, ResourceKey};
 use daymark_providers::view::{PortView, World};
 
+use super::ports::protocol_word;
 use super::targets::{endpoints, instances};
 use super::written::Reader;
 use crate::api::{Target, TargetType};
@@ -52,7 +53,7 @@ fn targets(profile: &AwsProfile, world: &World, group: &Resource) -> Option<BTre
     let number: u16 = number.parse().ok()?;
     let service = world.services.get(name)?;
     let with = |protocol: &str| {
-        let is_meant = |port: &&PortView| port.port == number && word(port.protocol) == protocol;
+        let is_meant = |port: &&PortView| port.port == number && protocol_word(port.protocol) == protocol;
         service.ports.iter().find(is_meant)
     };
     let ports: Vec<&PortView> = protocols.split('_').map(with).collect::<Option<_>>()?;
@@ -70,8 +71,4 @@ fn targets(profile: &AwsProfile, world: &World, group: &Resource) -> Option<BTre
             (is_one && reader.errors.is_empty()).then(|| instances(world, &labels, node_port))
         }
     }
-}
-
-fn word(protocol: Protocol) -> String {
-    protocol.to_string().to_ascii_lowercase()
 }

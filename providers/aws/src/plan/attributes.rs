@@ -73,9 +73,8 @@ pub fn is_settling(noted: &str, attributes: &Attributes, now: Timestamp) -> bool
 
 /// Whether attributes were set so recently that AWS may still show those of before.
 pub fn were_set_lately(resource: &Resource, now: Timestamp) -> bool {
-    let noted = resource.facts.get(fact::ATTRIBUTES_SET).and_then(|noted| noted.split_once(' '));
-    let at = noted.and_then(|(at, _)| at.parse().ok()).map(Timestamp);
-    at.is_some_and(|at| now.since(at) < SETTLES_WITHIN)
+    let noted = resource.facts.get(fact::ATTRIBUTES_SET).and_then(|noted| read(noted));
+    noted.is_some_and(|(at, _)| now.since(at) < SETTLES_WITHIN)
 }
 
 /// Whether the attributes of a target group were seen as they are wished not long ago: they are not looked at again.
@@ -89,9 +88,13 @@ pub fn is_known(resource: &Resource, wish: &Attributes, now: Timestamp) -> bool 
 }
 
 fn is_noted(noted: &str, attributes: &Attributes, now: Timestamp, within: Duration) -> bool {
-    let Some((at, noted)) = noted.split_once(' ') else { return false };
-    let at = at.parse().map(Timestamp);
-    noted == hash(attributes) && at.is_ok_and(|at| now.since(at) < within)
+    read(noted).is_some_and(|(at, of)| of == hash(attributes) && now.since(at) < within)
+}
+
+/// What [`note`] wrote: when, and the hash of what.
+fn read(noted: &str) -> Option<(Timestamp, &str)> {
+    let (at, of) = noted.split_once(' ')?;
+    Some((Timestamp(at.parse().ok()?), of))
 }
 
 fn hash(attributes: &Attributes) -> String {

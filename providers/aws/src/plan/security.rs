@@ -1,6 +1,6 @@
 //! Security groups of a load balancer: our own one says who may come, exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use daymark_model::{Phase, ResourceKey};
 use daymark_providers::StepClass;
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::Planner;
 use super::operation::{AwsOperation, GroupRef, Records};
 use crate::api::{Ingress, IngressRule, NlbProtocol, Peer, RuleProtocol};
-use crate::model::Security;
+use crate::model::{PortRange, Security, joined};
 use crate::naming::{FRONTEND_ROLE, kind, record, rule_description};
 use crate::observe::FoundLoadBalancer;
 
@@ -268,13 +268,13 @@ fn wanted_rules(
         .map(Peer::Cidr)
         .chain(prefix_lists.iter().cloned().map(Peer::PrefixList))
         .collect();
-    let rules = |spans: BTreeSet<(RuleProtocol, u16, u16)>| {
+    let rules = |ranges: &BTreeSet<PortRange>| {
         let mut rules = BTreeSet::new();
         for peer in &peers {
-            rules.extend(spans.iter().map(|(protocol, from, to)| Ingress {
-                protocol: *protocol,
-                from: i32::from(*from),
-                to: i32::from(*to),
+            rules.extend(ranges.iter().map(|range| Ingress {
+                protocol: range.protocol,
+                from: i32::from(range.from),
+                to: i32::from(range.to),
                 peer: peer.clone(),
             }));
             if path_mtu {
@@ -283,20 +283,15 @@ fn wanted_rules(
         }
         rules
     };
-    let single: BTreeSet<(RuleProtocol, u16, u16)> = ports
+    let single: BTreeSet<PortRange> = ports
         .iter()
-        .flat_map(|(protocol, port)| protocols(*protocol).iter().map(|protocol| (*protocol, *port, *port)))
+        .flat_map(|(protocol, port)| {
+            let range = |protocol: &RuleProtocol| PortRange { protocol: *protocol, from: *port, to: *port };
+            protocols(*protocol).iter().map(range)
+        })
         .collect();
-    let exact = rules(single.clone());
-    if rule_count(&exact) <= RULES_PER_GROUP {
-        return exact;
-    }
-    let mut spans: BTreeMap<RuleProtocol, (u16, u16)> = BTreeMap::new();
-    for (protocol, from, to) in single {
-        let span = spans.entry(protocol).or_insert((from, to));
-        *span = (span.0.min(from), span.1.max(to));
-    }
-    rules(spans.into_iter().map(|(protocol, (from, to))| (protocol, from, to)).collect())
+    let exact = rules(&single);
+    if rule_count(&exact) <= RULES_PER_GROUP { exact } else { rules(&joined(single)) }
 }
 
 fn protocols(protocol: NlbProtocol) -> &'static [RuleProtocol] {

@@ -1,7 +1,6 @@
 //! What changes in place, and what others changed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use daymark_aws::api::{
     AuthorizeSecurityGroupIngress, CreateListener, DeregisterTargets, Forward, Ingress, IpAddressType,
@@ -14,15 +13,8 @@ use daymark_providers::Depth;
 use daymark_providers::pass::End;
 
 use crate::support::{
-    Driver, desired, group_wish, internet_facing, listener_wish, nlb, pod, registered, role,
+    desired, group_wish, internet_facing, listener_wish, nlb, pod, registered, role, settled,
 };
-
-async fn settled(aws: &Aws, wish: &Nlb) -> Driver {
-    let mut driver = Driver::new(aws);
-    driver.settled(wish).await;
-    tokio::time::sleep(Duration::from_secs(180)).await;
-    driver
-}
 
 fn only(snapshot: &Snapshot) -> &daymark_aws_fake::inspect::LoadBalancerState {
     assert_eq!(snapshot.load_balancers.len(), 1);

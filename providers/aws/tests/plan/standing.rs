@@ -1,7 +1,6 @@
 //! A Service that cannot be served as it is written now keeps what it has.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use daymark_aws::api::{Ingress, Peer, RuleProtocol, Scheme};
 use daymark_aws::model::{Backend, Security};
@@ -12,7 +11,7 @@ use daymark_model::{PortProtocol, Protocol, ServiceKey};
 use daymark_providers::Depth;
 use daymark_providers::pass::End;
 
-use crate::support::{Driver, desired, group_wish, listener_wish, nlb, pod, registered, role};
+use crate::support::{Driver, desired, group_wish, listener_wish, nlb, pod, registered, role, settled};
 
 /// A group of `web` on port 80 and `api` on port 81.
 fn shared(aws: &Aws) -> Nlb {
@@ -53,9 +52,7 @@ fn ids(aws: &Aws, pods: &[u16]) -> BTreeSet<String> {
 async fn a_member_that_cannot_be_served_keeps_its_port_while_others_change() {
     let aws = Aws::builder().build();
     let whole = shared(&aws);
-    let mut driver = Driver::new(&aws);
-    driver.settled(&whole).await;
-    tokio::time::sleep(Duration::from_secs(180)).await;
+    let mut driver = settled(&aws, &whole).await;
 
     let mut wish = without_api(&driver, &whole, &[2, 3]);
     wish.listeners.insert(82, listener_wish(82));
@@ -119,9 +116,7 @@ async fn a_load_balancer_is_not_replaced_by_one_that_leaves_somebody_out() {
 async fn what_only_stands_gets_its_targets_and_nothing_else_is_touched() {
     let aws = Aws::builder().build();
     let wish = nlb(&aws, &[80]);
-    let mut driver = Driver::new(&aws);
-    driver.settled(&wish).await;
-    tokio::time::sleep(Duration::from_secs(180)).await;
+    let mut driver = settled(&aws, &wish).await;
     let before = aws.snapshot();
     let key = driver.inventory.of_kind(kind::TARGET_GROUP).next().unwrap().key.clone();
     let targets = [pod(&aws, 3, 8080), pod(&aws, 4, 8080)].into();

@@ -215,6 +215,14 @@ impl Driver {
     }
 }
 
+/// The driver of a load balancer that is as wished for a while.
+pub async fn settled(aws: &Aws, wish: &Nlb) -> Driver {
+    let mut driver = Driver::new(aws);
+    driver.settled(wish).await;
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    driver
+}
+
 pub fn desired(nlb: &Nlb) -> Desired {
     Desired::LoadBalancer(Box::new(nlb.clone()))
 }

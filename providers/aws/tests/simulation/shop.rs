@@ -216,11 +216,11 @@ impl Shop {
         }
         let uid = object.map_or(&first.uid, |object| &object.uid);
         let world = self.world();
-        let built = self.built(&world, key, uid, self.way(book));
+        let mut built = self.built(&world, key, uid, self.way(book));
         if !built.refused.is_empty() && !members.iter().any(|(_, member)| member.mistaken) {
             return Err(format!("the simulation wishes what is refused: {:?}", built.refused));
         }
-        let desired = built.desired(&self.profile, &world, object.map(|object| &object.inventory));
+        let desired = built.take_desired(&self.profile, &world, object.map(|object| &object.inventory));
         Ok(desired.map_or(Task::Nothing, |desired| Task::Serve(uid.clone(), Box::new(desired))))
     }
 
